@@ -1,0 +1,257 @@
+//! What a hypervisor offers to a migration.
+
+use std::error::Error;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use landfall_converge::{PAGE_SIZE, Pages, VcpuThrottles};
+use serde::{Deserialize, Serialize};
+
+/// Why a hypervisor could not do what a migration asked for.
+pub type MachineError = Box<dyn Error + Send + Sync>;
+
+/// A guest frame number: the guest-physical address divided by the page size.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct PageIndex(pub u64);
+
+impl PageIndex {
+    /// The guest-physical address at which the page begins.
+    #[must_use]
+    pub fn address(self) -> u64 {
+        self.0 * PAGE_SIZE
+    }
+
+    /// The page `count` pages further on.
+    #[must_use]
+    pub fn offset(self, count: u64) -> Self {
+        Self(self.0 + count)
+    }
+}
+
+/// Where a guest has memory: ranges of pages, ascending, apart from each other, each beginning and ending at a
+/// multiple of 64 pages so that a word of a bitmap never spans two of them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemoryLayout {
+    ranges: Vec<Range<u64>>,
+}
+
+/// Why ranges of pages are no layout.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LayoutError {
+    /// A range is empty, or does not begin and end at a multiple of 64 pages.
+    #[error("the memory range of pages {0:?} is empty or not a multiple of 64 pages")]
+    Unaligned(Range<u64>),
+    /// A range begins before the previous one ended.
+    #[error("the memory range of pages {0:?} overlaps the one before it, or comes before it")]
+    Order(Range<u64>),
+}
+
+impl MemoryLayout {
+    /// A layout of ranges of guest frame numbers.
+    ///
+    /// # Errors
+    /// When a range is empty, unaligned, out of order or overlaps another.
+    pub fn new(ranges: Vec<Range<u64>>) -> Result<Self, LayoutError> {
+        let mut end = 0;
+        for range in &ranges {
+            if range.is_empty() || range.start % 64 != 0 || range.end % 64 != 0 {
+                return Err(LayoutError::Unaligned(range.clone()));
+            }
+            if range.start < end {
+                return Err(LayoutError::Order(range.clone()));
+            }
+            end = range.end;
+        }
+        Ok(Self { ranges })
+    }
+
+    /// The ranges of guest frame numbers.
+    #[must_use]
+    pub fn ranges(&self) -> &[Range<u64>] {
+        &self.ranges
+    }
+
+    /// How many pages there are.
+    #[must_use]
+    pub fn pages(&self) -> Pages {
+        Pages(self.ranges.iter().map(|range| range.end - range.start).sum())
+    }
+
+    /// One past the highest page; the length of a bitmap over all of them.
+    #[must_use]
+    pub fn end(&self) -> u64 {
+        self.ranges.last().map_or(0, |range| range.end)
+    }
+
+    /// Whether `count` pages from `first` all lie in one range.
+    #[must_use]
+    pub fn contains_run(&self, first: PageIndex, count: u64) -> bool {
+        let Some(end) = first.0.checked_add(count) else { return false };
+        self.ranges.iter().any(|range| range.start <= first.0 && end <= range.end)
+    }
+}
+
+/// Guest memory, readable and writable while the guest runs.
+///
+/// A page may change while it is read: the reader gets some mixture of old and new bytes, and the dirty log gives the
+/// page again.
+pub trait GuestMemory: Send + Sync {
+    /// Where there is memory.
+    fn layout(&self) -> &MemoryLayout;
+
+    /// Copies whole pages from `first` on into `buffer`, whose length is a multiple of the page size.
+    ///
+    /// # Errors
+    /// When the run is not wholly inside one range of the layout.
+    fn read_pages(&self, first: PageIndex, buffer: &mut [u8]) -> Result<(), MachineError>;
+
+    /// Copies `data`, whose length is a multiple of the page size, into whole pages from `first` on.
+    ///
+    /// # Errors
+    /// When the run is not wholly inside one range of the layout.
+    fn write_pages(&self, first: PageIndex, data: &[u8]) -> Result<(), MachineError>;
+
+    /// Makes `count` pages from `first` on read as zeros, without touching those that do already.
+    ///
+    /// # Errors
+    /// When the run is not wholly inside one range of the layout.
+    fn zero_pages(&self, first: PageIndex, count: u64) -> Result<(), MachineError>;
+}
+
+/// Where harvested dirty pages go: one call for every word of 64 pages in which a bit is set.
+pub trait DirtySink {
+    /// Pages `word * 64 + bit` for every `bit` set in `bits` were written.
+    fn mark(&mut self, word: u64, bits: u64);
+
+    /// `pages` of those just marked were written by vCPU `vcpu`. Logs that cannot tell vCPUs apart never call it.
+    fn attribute(&mut self, vcpu: usize, pages: Pages) {
+        let _ = (vcpu, pages);
+    }
+}
+
+/// The record of pages written by the guest and by the monitor on the guest's behalf.
+pub trait DirtyLog: Send {
+    /// Begins to record: every page written after this returns is given by a later harvest.
+    ///
+    /// # Errors
+    /// When the hypervisor refuses.
+    fn start(&mut self) -> Result<(), MachineError>;
+
+    /// Gives every page written since the last harvest (or since the start) and goes on recording. Once the guest is
+    /// paused a harvest is exact: nothing written before the pause is missing from it.
+    ///
+    /// # Errors
+    /// When the hypervisor refuses. Pages may then be lost: the migration must fail.
+    fn harvest(&mut self, sink: &mut dyn DirtySink) -> Result<(), MachineError>;
+
+    /// Stops recording, so that the guest pays nothing for it any more.
+    ///
+    /// # Errors
+    /// When the hypervisor refuses.
+    fn stop(&mut self) -> Result<(), MachineError>;
+}
+
+/// How long one vCPU was held back by the throttle, since it was last reset.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StolenTime {
+    /// The sum of all stalls, including the one under way.
+    pub total: Duration,
+    /// The longest single stall.
+    pub longest_stall: Duration,
+}
+
+/// The throttle of a machine's vCPUs.
+pub trait VcpuThrottle: Send + Sync {
+    /// Holds vCPUs back from now on as told, replacing what was told before; [`VcpuThrottles::Released`] ends every
+    /// stall at once.
+    fn set(&self, throttles: &VcpuThrottles);
+
+    /// One entry a vCPU, in order.
+    fn stolen(&self) -> Vec<StolenTime>;
+
+    /// Starts [`VcpuThrottle::stolen`] again from zero.
+    fn reset_stolen(&self);
+}
+
+/// Which machine runs the guest; stands in every report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MachineKind {
+    /// A guest in KVM.
+    Kvm,
+    /// Native threads that behave as a guest.
+    Synthetic,
+    /// A QEMU process.
+    Qemu,
+}
+
+/// A machine that can be moved away.
+pub trait Source: Send {
+    /// What runs the guest.
+    fn kind(&self) -> MachineKind;
+
+    /// Everything that a destination must know to build the same machine, in an encoding of the hypervisor's own.
+    fn configuration(&self) -> Vec<u8>;
+
+    /// The guest's memory.
+    fn memory(&self) -> Arc<dyn GuestMemory>;
+
+    /// The record of written pages.
+    fn dirty_log(&mut self) -> &mut dyn DirtyLog;
+
+    /// The throttle.
+    fn throttle(&self) -> Arc<dyn VcpuThrottle>;
+
+    /// Whether the guest runs (throttled or not), rather than being paused.
+    fn is_running(&self) -> bool;
+
+    /// Stops every vCPU and device; a throttled vCPU goes straight to paused. When this returns nothing of the guest
+    /// runs any more and every write has reached memory and dirty log.
+    ///
+    /// # Errors
+    /// When a vCPU does not stop.
+    fn pause(&mut self) -> Result<(), MachineError>;
+
+    /// Lets the guest run again.
+    ///
+    /// # Errors
+    /// When a vCPU does not start.
+    fn resume(&mut self) -> Result<(), MachineError>;
+
+    /// The state of vCPUs and devices of the paused guest, in an encoding of the hypervisor's own.
+    ///
+    /// # Errors
+    /// When the hypervisor cannot read it.
+    fn save(&mut self) -> Result<Vec<u8>, MachineError>;
+}
+
+/// A place that can take a machine in.
+pub trait Host {
+    /// Builds a paused machine as `configuration` (from [`Source::configuration`]) tells.
+    ///
+    /// # Errors
+    /// When this host cannot run such a machine; the text travels back to the source and to its user.
+    fn build(&mut self, configuration: &[u8]) -> Result<Box<dyn Destination>, MachineError>;
+}
+
+/// A machine that is being moved in; paused until [`Destination::resume`].
+pub trait Destination: Send {
+    /// The guest's memory, all zeros at first.
+    fn memory(&self) -> Arc<dyn GuestMemory>;
+
+    /// Takes over vCPU and device state from [`Source::save`].
+    ///
+    /// # Errors
+    /// When the state cannot be read, or the hypervisor refuses it.
+    fn load(&mut self, state: &[u8]) -> Result<(), MachineError>;
+
+    /// Runs the guest. Called once, after the commit.
+    ///
+    /// # Errors
+    /// When a vCPU does not start.
+    fn resume(&mut self) -> Result<(), MachineError>;
+}

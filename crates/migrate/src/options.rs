@@ -1,0 +1,89 @@
+//! What a migration is asked to do.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use landfall_converge::{ByteRate, Limits, Policy};
+use serde::{Deserialize, Serialize};
+
+/// Where a destination listens.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Uri {
+    /// `tcp:HOST:PORT`
+    Tcp(String),
+    /// `unix:PATH`
+    Unix(PathBuf),
+}
+
+/// Why a text is no URI of a destination.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("'{0}' is no destination; write tcp:HOST:PORT or unix:PATH")]
+pub struct ParseUriError(String);
+
+impl FromStr for Uri {
+    type Err = ParseUriError;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let wrong = || ParseUriError(text.to_owned());
+        match text.split_once(':').ok_or_else(wrong)? {
+            ("tcp", address) => {
+                let (host, port) = address.rsplit_once(':').ok_or_else(wrong)?;
+                port.parse::<u16>().map_err(|_| wrong())?;
+                if host.is_empty() { Err(wrong()) } else { Ok(Self::Tcp(address.to_owned())) }
+            }
+            ("unix", path) if !path.is_empty() => Ok(Self::Unix(path.into())),
+            _ => Err(wrong()),
+        }
+    }
+}
+
+impl fmt::Display for Uri {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => write!(f, "tcp:{address}"),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// How one migration is to be done.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Options {
+    /// Where to.
+    pub uri: Uri,
+    /// Who decides; [`Policy::Off`] when auto-converge is off.
+    pub policy: Policy,
+    /// What it may cost.
+    pub limits: Limits,
+    /// The most that may leave a second; `None` for as much as the link takes.
+    pub max_bandwidth: Option<ByteRate>,
+    /// Compare a digest of guest memory and state at both ends before the guest is given away. Costs downtime.
+    pub verify: bool,
+    /// How long to wait for the other side before the migration fails.
+    pub peer_timeout: Duration,
+}
+
+impl Options {
+    /// A migration to `uri` with everything as it is by default.
+    #[must_use]
+    pub fn to(uri: Uri) -> Self {
+        Self {
+            uri,
+            policy: Policy::default(),
+            limits: Limits::default(),
+            max_bandwidth: None,
+            verify: false,
+            peer_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// A change to a migration under way; what is `None` stays as it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Adjustment {
+    /// The most that may leave a second; `Some(None)` lifts the limit.
+    pub max_bandwidth: Option<Option<ByteRate>>,
+    /// What it may cost.
+    pub limits: Option<Limits>,
+}
