@@ -6,16 +6,22 @@
 
 #![forbid(unsafe_code)]
 
+mod controller;
 mod decision;
 mod duty;
+mod estimate;
 mod limits;
+mod policy;
 mod sample;
 pub mod units;
 mod verdict;
 
+pub use controller::{Controller, GuestShape};
 pub use decision::{Decision, GiveUpReason, VcpuThrottles};
 pub use duty::DutyCycle;
+pub use estimate::{Estimates, NEVER};
 pub use limits::{Limits, OnLimit, Policy, Sampling};
+pub use policy::SteppedParameters;
 pub use sample::{DirtyWindow, Harvest, Sample};
 pub use units::{ByteRate, Bytes, PAGE_SIZE, Pages, Throttle};
 pub use verdict::{Verdict, VerdictState};

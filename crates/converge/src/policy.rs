@@ -1,0 +1,5 @@
+//! The rules by which a controller throttles.
+
+mod stepped;
+
+pub use stepped::SteppedParameters;
