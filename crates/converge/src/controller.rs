@@ -2,14 +2,16 @@
 
 use std::time::Duration;
 
+use crate::assess::{self, Evidence};
 use crate::decision::{Decision, GiveUpReason, VcpuThrottles};
-use crate::duty::DutyCycle;
-use crate::estimate::{Estimates, NEVER};
+use crate::estimate::{Estimates, Estimator, NEVER, whole_pages};
 use crate::limits::{Limits, OnLimit, Policy};
-use crate::policy::SteppedParameters;
+use crate::outlook::Outlook;
+use crate::policy::{Change, Rule, Situation, Stepped, SteppedParameters};
 use crate::sample::Sample;
-use crate::units::{ByteRate, Pages, Throttle};
-use crate::verdict::{Verdict, VerdictState};
+use crate::switchover::Switchover;
+use crate::units::{Pages, Throttle};
+use crate::verdict::Verdict;
 
 /// What a controller must know of the guest beforehand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,9 +27,13 @@ pub struct GuestShape {
 pub struct Controller {
     policy: Policy,
     limits: Limits,
-    stepped: SteppedParameters,
+    guest: GuestShape,
     now: Duration,
-    estimates: Estimates,
+    estimator: Estimator,
+    rule: Rule,
+    switchover: Switchover,
+    /// The time limit has passed and asks for a switchover whatever it costs.
+    forced: bool,
     throttles: VcpuThrottles,
     reason: String,
     verdict: Verdict,
@@ -37,33 +43,31 @@ impl Controller {
     /// A controller at the moment at which a migration begins.
     #[must_use]
     pub fn new(policy: Policy, limits: Limits, guest: GuestShape) -> Self {
-        let _ = guest;
         Self {
             policy,
             limits,
-            stepped: SteppedParameters::default(),
+            guest,
             now: Duration::ZERO,
-            estimates: Estimates { expected_downtime: NEVER, ..Estimates::default() },
+            estimator: Estimator::new(policy, guest.vcpus),
+            rule: Rule::new(policy),
+            switchover: Switchover::default(),
+            forced: false,
             throttles: VcpuThrottles::Released,
-            reason: "nothing has been measured yet".to_owned(),
-            verdict: Verdict {
-                state: VerdictState::Measuring,
-                text: "nothing has been measured yet".to_owned(),
-                needed_throttle: Throttle::NONE,
-                unthrottled_dirty_rate: ByteRate::ZERO,
-                bandwidth: ByteRate::ZERO,
-            },
+            reason: "nobody is held back".to_owned(),
+            verdict: assess::nothing_yet(),
         }
     }
 
     /// The same with other parameters for [`Policy::Stepped`]; the other policies have none.
     #[must_use]
     pub fn with_stepped(mut self, parameters: SteppedParameters) -> Self {
-        self.stepped = parameters;
+        if matches!(self.rule, Rule::Stepped(_)) {
+            self.rule = Rule::Stepped(Stepped::new(parameters));
+        }
         self
     }
 
-    /// Changes the limits of a migration under way.
+    /// Changes the limits of a migration under way. A throttle in force that exceeds them changes with the next step.
     pub fn set_limits(&mut self, limits: Limits) {
         self.limits = limits;
     }
@@ -71,64 +75,113 @@ impl Controller {
     /// What to do now that `sample` was measured. [`Decision::Throttle`] comes only when the throttle changes.
     pub fn step(&mut self, sample: Sample) -> Decision {
         self.now = self.now.saturating_add(sample.elapsed);
-        let seen = ByteRate::of(sample.sent, sample.elapsed);
-        let old = self.estimates.bandwidth;
-        let bandwidth = if old == ByteRate::ZERO {
-            seen
+        self.estimator.observe(&sample, &self.throttles);
+        let outlook = Outlook::new(&self.estimator, &self.limits, self.guest, self.now);
+        // A switchover comes before any change of the throttle: should it be abandoned, the throttle is still what the
+        // machine was told last.
+        let decision = if let Some(ending) = self.time_limit_passed() {
+            ending
+        } else if self.is_time_to_switch_over(&sample, &outlook) {
+            Decision::SwitchOver
+        } else if let Some(Change { throttles, reason }) = self.change(&sample, outlook) {
+            self.throttles = throttles.clone();
+            self.reason = reason;
+            Decision::Throttle(throttles)
         } else {
-            ByteRate::new(old.bytes_per_second() * 0.8 + seen.bytes_per_second() * 0.2)
-        };
-        self.estimates.bandwidth = bandwidth;
-        if let Some(harvest) = &sample.harvest {
-            self.estimates.dirty_rate = ByteRate::of(harvest.dirtied.bytes(), harvest.elapsed);
-            self.estimates.unthrottled_dirty_rate =
-                ByteRate::of(harvest.dirtied.bytes(), harvest.guest_ran);
-            self.estimates.working_set = self.estimates.working_set.max(harvest.window.distinct);
-        }
-        self.estimates.expected_downtime = sample
-            .remaining
-            .bytes()
-            .time_at(bandwidth)
-            .unwrap_or(NEVER)
-            .saturating_add(sample.fixed_downtime);
-        self.verdict.bandwidth = bandwidth;
-        self.verdict.unthrottled_dirty_rate = self.estimates.unthrottled_dirty_rate;
-        if let Some(limit) = self.limits.time_limit.filter(|limit| self.now >= *limit) {
-            return match self.limits.on_limit {
-                OnLimit::Abort => Decision::GiveUp(GiveUpReason::TimeLimit { limit }),
-                OnLimit::Switchover => Decision::SwitchOver,
-            };
-        }
-        if sample.harvest.is_some() && self.estimates.expected_downtime <= self.limits.max_downtime
-        {
-            return Decision::SwitchOver;
-        }
-        let wanted = if self.policy != Policy::Off
-            && sample.pass > 1
-            && self.estimates.unthrottled_dirty_rate > bandwidth
-        {
-            match DutyCycle::bounded(self.limits.max_throttle, self.limits.max_stall) {
-                Some(duty) => VcpuThrottles::Uniform(duty),
-                None => VcpuThrottles::Released,
-            }
-        } else {
-            VcpuThrottles::Released
-        };
-        if wanted == self.throttles {
             Decision::KeepOn
-        } else {
-            self.throttles = wanted.clone();
-            Decision::Throttle(wanted)
+        };
+        self.judge(&outlook);
+        decision
+    }
+
+    fn time_limit_passed(&mut self) -> Option<Decision> {
+        let limit = self.limits.time_limit.filter(|limit| self.now >= *limit)?;
+        self.forced = self.limits.on_limit == OnLimit::Switchover;
+        Some(match self.limits.on_limit {
+            OnLimit::Abort => Decision::GiveUp(GiveUpReason::TimeLimit { limit }),
+            OnLimit::Switchover => Decision::SwitchOver,
+        })
+    }
+
+    fn change(&mut self, sample: &Sample, outlook: Outlook) -> Option<Change> {
+        match &mut self.rule {
+            Rule::Off => None,
+            Rule::Classic(classic) => classic.observe(sample),
+            Rule::Stepped(stepped) => stepped.observe(sample),
+            Rule::Adaptive(adaptive) => adaptive.decide(&Situation {
+                now: self.now,
+                pass: sample.pass,
+                harvested: sample.harvest.is_some(),
+                outlook,
+                estimator: &self.estimator,
+                limits: &self.limits,
+                guest: self.guest,
+                throttles: &self.throttles,
+            }),
         }
+    }
+
+    fn judge(&mut self, outlook: &Outlook) {
+        let (to_go, futile) = match &self.rule {
+            Rule::Adaptive(adaptive) => (adaptive.to_go(), adaptive.was_futile(self.now)),
+            _ => (None, false),
+        };
+        self.verdict = assess::assess(&Evidence {
+            policy: self.policy,
+            limits: &self.limits,
+            hardest: self.rule.hardest(&self.limits),
+            estimator: &self.estimator,
+            outlook,
+            throttles: &self.throttles,
+            to_go,
+            futile,
+        });
+    }
+
+    fn is_time_to_switch_over(&mut self, sample: &Sample, outlook: &Outlook) -> bool {
+        let Some(harvest) = &sample.harvest else { return false };
+        if self.rule.switches_over_as_qemu() {
+            return harvest.ended_pass && sample.remaining <= self.pass_ends_at();
+        }
+        let throttled = self.throttles != VcpuThrottles::Released;
+        self.switchover.is_now(outlook, self.now, throttled)
+    }
+
+    /// What may remain of a pass when it ends and the dirty log is read.
+    ///
+    /// Zero for most policies: a pass ends when all of it was sent. QEMU ends a pass once what is left of it would fit
+    /// into the downtime, and the policies that imitate QEMU do as it does.
+    #[must_use]
+    pub fn pass_ends_at(&self) -> Pages {
+        if !self.rule.switches_over_as_qemu() {
+            return Pages(0);
+        }
+        let bandwidth =
+            self.estimator.bandwidth.bytes_per_second() / crate::units::PAGE_SIZE as f64;
+        whole_pages(bandwidth * self.limits.max_downtime.as_secs_f64())
     }
 
     /// Asked once the guest was stopped and the exact last sync was done: whether what remains still fits into the
     /// downtime. Otherwise the guest should be resumed and the migration go on.
+    ///
+    /// The policies that imitate QEMU always accept, as QEMU does, and so does a switchover that the time limit forced.
     pub fn accepts_switchover(&mut self, exact_remaining: Pages, fixed_downtime: Duration) -> bool {
-        exact_remaining
-            .bytes()
-            .time_at(self.estimates.bandwidth)
-            .is_some_and(|pages| pages + fixed_downtime <= self.limits.max_downtime)
+        self.estimator.remaining = exact_remaining;
+        self.estimator.fixed_downtime = fixed_downtime;
+        if self.forced || self.rule.switches_over_as_qemu() {
+            return true;
+        }
+        let rate = self.estimator.bandwidth.cautious_pages_per_second();
+        let for_pages = if exact_remaining.0 == 0 {
+            Duration::ZERO
+        } else {
+            Duration::try_from_secs_f64(exact_remaining.0 as f64 / rate).unwrap_or(NEVER)
+        };
+        let fits = for_pages.saturating_add(fixed_downtime) <= self.limits.max_downtime;
+        if !fits {
+            self.switchover.was_abandoned();
+        }
+        fits
     }
 
     /// What is believed about this migration.
@@ -143,6 +196,12 @@ impl Controller {
         &self.throttles
     }
 
+    /// The hardest throttle that the policy can come to within the limits.
+    #[must_use]
+    pub fn hardest_throttle(&self) -> Throttle {
+        self.rule.hardest(&self.limits)
+    }
+
     /// Why the throttle is as it is, as one sentence with numbers.
     #[must_use]
     pub fn reason(&self) -> &str {
@@ -152,6 +211,6 @@ impl Controller {
     /// The numbers behind all this.
     #[must_use]
     pub fn estimates(&self) -> Estimates {
-        self.estimates
+        self.estimator.public()
     }
 }

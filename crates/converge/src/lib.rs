@@ -6,13 +6,19 @@
 
 #![forbid(unsafe_code)]
 
+mod apportion;
+mod assess;
 mod controller;
 mod decision;
 mod duty;
 mod estimate;
 mod limits;
+mod outlook;
 mod policy;
+mod predict;
 mod sample;
+pub mod simulator;
+mod switchover;
 pub mod units;
 mod verdict;
 

@@ -1,0 +1,134 @@
+//! How fast pages leave.
+
+use std::time::Duration;
+
+use crate::sample::Sample;
+use crate::units::PAGE_SIZE;
+
+/// Shorter stretches are put together first: a token bucket or a socket buffer moves in jerks.
+const LEAST_STRETCH: f64 = 0.04;
+/// No stretch weighs more than one of this length.
+const LONGEST_STRETCH: f64 = 0.15;
+/// The time in which a change of the link is believed.
+const SMOOTHING: f64 = 0.4;
+/// Nothing leaving for so long means that the link is stalled.
+const STALLED_AFTER: Duration = Duration::from_secs(1);
+
+/// Smoothed bandwidth.
+///
+/// Only a stretch in which the link was the bottleneck says how fast the link is. A stretch of zero pages, or one in
+/// which everything was sent and nothing was left to do, says only that the link carries *at least* so much.
+#[derive(Clone, Debug)]
+pub(crate) struct Bandwidth {
+    drained_is_idle: bool,
+    bytes_per_second: f64,
+    deviation: f64,
+    bytes_per_page: f64,
+    measured: f64,
+    silent: Duration,
+    stretch: Stretch,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Stretch {
+    seconds: f64,
+    bytes: f64,
+    pages: f64,
+    drained: bool,
+}
+
+impl Bandwidth {
+    pub(crate) fn new(drained_is_idle: bool) -> Self {
+        Self {
+            drained_is_idle,
+            bytes_per_second: 0.0,
+            deviation: 0.0,
+            bytes_per_page: PAGE_SIZE as f64,
+            measured: 0.0,
+            silent: Duration::ZERO,
+            stretch: Stretch::default(),
+        }
+    }
+
+    /// `drained`: nothing was left to send when the sample was taken, apart from what it found newly dirty.
+    pub(crate) fn observe(&mut self, sample: &Sample, drained: bool) {
+        if sample.sent.0 > 0 || drained {
+            self.silent = Duration::ZERO;
+        } else {
+            self.silent = self.silent.saturating_add(sample.elapsed);
+        }
+        self.stretch.seconds += sample.elapsed.as_secs_f64();
+        self.stretch.bytes += sample.sent.0 as f64;
+        self.stretch.pages += sample.sent_pages.0 as f64;
+        self.stretch.drained |= drained;
+        if self.is_stalled() {
+            // How long an outage lasted says nothing about the link that comes back.
+            self.stretch = Stretch::default();
+        } else if self.stretch.seconds >= LEAST_STRETCH
+            && (self.stretch.bytes > 0.0 || self.stretch.drained)
+        {
+            let stretch = std::mem::take(&mut self.stretch);
+            self.believe(&stretch, sample.pass > 1);
+        }
+    }
+
+    fn believe(&mut self, stretch: &Stretch, past_first_pass: bool) {
+        let seen = stretch.bytes / stretch.seconds;
+        let per_page =
+            if stretch.pages > 0.0 { stretch.bytes / stretch.pages } else { f64::INFINITY };
+        let mostly_zero_pages = !past_first_pass && per_page < 0.8 * PAGE_SIZE as f64;
+        let had_nothing_to_do = self.drained_is_idle && stretch.drained;
+        let link_was_the_bottleneck = !mostly_zero_pages && !had_nothing_to_do;
+        // Bounded, so that one pause of the link does not erase what was known before it.
+        let weight = 1.0 - (-stretch.seconds.min(LONGEST_STRETCH) / SMOOTHING).exp();
+        if link_was_the_bottleneck {
+            self.measured += stretch.seconds;
+            // While young, the plain mean: the first stretch must not weigh more than the second.
+            let weight = weight.max(stretch.seconds / self.measured);
+            self.deviation +=
+                weight * ((seen - self.bytes_per_second).abs().min(seen) - self.deviation);
+            self.bytes_per_second += weight * (seen - self.bytes_per_second);
+        } else if seen > self.bytes_per_second {
+            // With a low weight, or the upper edge of the noise would be taken for the mean.
+            let weight = if self.bytes_per_second == 0.0 { 1.0 } else { weight / 4.0 };
+            self.bytes_per_second += weight * (seen - self.bytes_per_second);
+        }
+        if past_first_pass && stretch.pages >= 64.0 {
+            // Pages that are sent again say what a dirty page costs; in the first pass zero pages would distort it.
+            let bounded = per_page.clamp(PAGE_SIZE as f64 / 16.0, PAGE_SIZE as f64 * 1.25);
+            self.bytes_per_page += weight * (bounded - self.bytes_per_page);
+        }
+    }
+
+    /// Wire bytes per second.
+    pub(crate) fn bytes_per_second(&self) -> f64 {
+        self.bytes_per_second
+    }
+
+    /// Dirty pages per second, by what a dirty page costs on the wire.
+    pub(crate) fn pages_per_second(&self) -> f64 {
+        self.bytes_per_second / self.bytes_per_page
+    }
+
+    /// A cautious view of [`Self::pages_per_second`], for promises of downtime: lower where the link is unsteady.
+    pub(crate) fn cautious_pages_per_second(&self) -> f64 {
+        let share = self.deviation / self.bytes_per_second;
+        let caution = if share.is_finite() { (share * 0.5).clamp(0.0, 0.25) } else { 0.0 };
+        self.pages_per_second() * (1.0 - caution)
+    }
+
+    /// Whether something is known at all.
+    pub(crate) fn is_known(&self) -> bool {
+        self.bytes_per_second > 0.0
+    }
+
+    /// Whether nothing has left for a while although there was something to send.
+    pub(crate) fn is_stalled(&self) -> bool {
+        self.silent >= STALLED_AFTER
+    }
+
+    /// For how long nothing has left.
+    pub(crate) fn silent(&self) -> Duration {
+        self.silent
+    }
+}
