@@ -1,1 +1,12 @@
-//! Under construction.
+//! Landfall's own virtual machine monitor: guests in KVM and synthetic ones, throttled in their own threads, and movable
+//! while they run.
+
+pub mod devices;
+pub mod kvm;
+pub mod machine;
+pub mod memory;
+pub mod probe;
+mod signal;
+mod sync;
+pub mod synthetic;
+pub mod vcpu;

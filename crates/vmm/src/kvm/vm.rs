@@ -1,0 +1,168 @@
+//! One virtual machine in KVM: its memory slots and what it was made with.
+
+use std::os::fd::{AsRawFd, RawFd};
+use std::sync::Arc;
+
+use kvm_bindings::{
+    CpuId, KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2, KVM_DIRTY_LOG_INITIALLY_SET,
+    KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE, KVM_MAX_CPUID_ENTRIES, KVM_MEM_LOG_DIRTY_PAGES,
+    kvm_enable_cap, kvm_userspace_memory_region,
+};
+use kvm_ioctls::{Cap, Kvm, VcpuFd, VmFd};
+use vm_memory::{GuestMemoryBackend, GuestMemoryRegion};
+
+use super::dirty::KvmDirtyLog;
+use crate::memory::GuestRam;
+
+/// What KVM refused.
+#[derive(Debug, thiserror::Error)]
+pub enum KvmError {
+    /// `/dev/kvm` cannot be used.
+    #[error(
+        "/dev/kvm cannot be used; load the kvm module, get permission for /dev/kvm, or choose --machine synthetic"
+    )]
+    Open(#[source] kvm_ioctls::Error),
+    /// KVM lacks a capability.
+    #[error("this kernel's KVM lacks {0}; choose --machine synthetic, or a newer kernel")]
+    Lacks(&'static str),
+    /// A call failed.
+    #[error("KVM refused to {0}")]
+    Refused(&'static str, #[source] kvm_ioctls::Error),
+    /// A saved state holds what this host's KVM does not take.
+    #[error("the saved state does not fit this host: {0}")]
+    State(String),
+}
+
+/// Gives the closure that names what KVM refused.
+pub(super) fn refused(what: &'static str) -> impl Fn(kvm_ioctls::Error) -> KvmError {
+    move |error| KvmError::Refused(what, error)
+}
+
+/// Whether this host has a KVM that Landfall can use.
+///
+/// # Errors
+/// Why it has not.
+pub fn is_available() -> Result<(), KvmError> {
+    open().map(drop)
+}
+
+fn open() -> Result<Kvm, KvmError> {
+    let kvm = Kvm::new().map_err(KvmError::Open)?;
+    if !kvm.check_extension(Cap::UserMemory) {
+        return Err(KvmError::Lacks("guest memory from the monitor (KVM_CAP_USER_MEMORY)"));
+    }
+    Ok(kvm)
+}
+
+/// A range of guest memory as KVM knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Slot {
+    pub(super) number: u32,
+    pub(super) address: u64,
+    pub(super) pages: u64,
+    host_address: u64,
+}
+
+/// A virtual machine.
+#[derive(Debug)]
+pub struct KvmVm {
+    kvm: Kvm,
+    fd: VmFd,
+    slots: Vec<Slot>,
+    /// Keeps the mappings alive that the slots point to.
+    ram: Arc<GuestRam>,
+}
+
+impl KvmVm {
+    /// A machine with `ram` as its memory and no vCPUs yet.
+    ///
+    /// # Errors
+    /// When KVM is not there, lacks something, or refuses.
+    pub fn new(ram: Arc<GuestRam>) -> Result<Self, KvmError> {
+        let kvm = open()?;
+        let fd = kvm.create_vm().map_err(refused("make a virtual machine"))?;
+        let offered =
+            u64::try_from(fd.check_extension_raw(u64::from(KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2)))
+                .unwrap_or(0);
+        let manual = u64::from(KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE);
+        if offered & manual == 0 {
+            return Err(KvmError::Lacks(
+                "manual protection of the dirty log (KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2)",
+            ));
+        }
+        let mut enable =
+            kvm_enable_cap { cap: KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2, ..Default::default() };
+        enable.args[0] = offered & (manual | u64::from(KVM_DIRTY_LOG_INITIALLY_SET));
+        fd.enable_cap(&enable).map_err(refused("protect pages by hand"))?;
+        let slots = (0..)
+            .zip(ram.map().iter())
+            .map(|(number, region)| Slot {
+                number,
+                address: region.start_addr().0,
+                pages: region.len() / landfall_converge::PAGE_SIZE,
+                host_address: region.as_ptr() as u64,
+            })
+            .collect();
+        let vm = Self { kvm, fd, slots, ram };
+        vm.set_dirty_logging(false)?;
+        Ok(vm)
+    }
+
+    /// The dirty log of this machine.
+    #[must_use]
+    pub fn dirty_log(self: &Arc<Self>) -> KvmDirtyLog {
+        KvmDirtyLog::new(Arc::clone(self), Arc::clone(&self.ram))
+    }
+
+    /// A new vCPU.
+    ///
+    /// # Errors
+    /// When KVM refuses.
+    pub fn vcpu(&self, index: u64) -> Result<VcpuFd, KvmError> {
+        self.fd.create_vcpu(index).map_err(refused("make a vCPU"))
+    }
+
+    /// What a guest on this host may know of its processor.
+    ///
+    /// # Errors
+    /// When KVM refuses.
+    pub fn supported_cpuid(&self) -> Result<CpuId, KvmError> {
+        self.kvm
+            .get_supported_cpuid(KVM_MAX_CPUID_ENTRIES)
+            .map_err(refused("list processor features"))
+    }
+
+    /// The numbers of the model-specific registers that belong to a vCPU's state.
+    ///
+    /// # Errors
+    /// When KVM refuses.
+    pub fn msr_indices(&self) -> Result<Vec<u32>, KvmError> {
+        let list = self.kvm.get_msr_index_list().map_err(refused("list MSRs"))?;
+        Ok(list.as_slice().to_vec())
+    }
+
+    pub(super) fn raw_fd(&self) -> RawFd {
+        self.fd.as_raw_fd()
+    }
+
+    pub(super) fn slots(&self) -> &[Slot] {
+        &self.slots
+    }
+
+    pub(super) fn set_dirty_logging(&self, on: bool) -> Result<(), KvmError> {
+        for slot in &self.slots {
+            let region = kvm_userspace_memory_region {
+                slot: slot.number,
+                flags: if on { KVM_MEM_LOG_DIRTY_PAGES } else { 0 },
+                guest_phys_addr: slot.address,
+                memory_size: slot.pages * landfall_converge::PAGE_SIZE,
+                userspace_addr: slot.host_address,
+            };
+            // SAFETY: the slot describes one mapping of `self.ram`, which lives at least as long as the machine: both
+            // are owned by `self`, and vCPUs hold on to `self`.
+            unsafe { self.fd.set_user_memory_region(region) }
+                .map_err(refused("take guest memory"))?;
+        }
+        Ok(())
+    }
+}

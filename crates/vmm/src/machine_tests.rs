@@ -1,0 +1,228 @@
+use std::collections::BTreeSet;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Instant;
+
+use landfall_converge::{DutyCycle, PAGE_SIZE, Throttle};
+use landfall_migrate::machine::PageIndex;
+use proptest::prelude::*;
+
+use super::*;
+use crate::probe::ControlBlock;
+
+const PAGE: usize = 4096;
+
+fn configuration(machine: MachineKind, workload: &str, vcpus: usize) -> Configuration {
+    let workload = format!("{workload},working-set=8MiB").parse().unwrap();
+    Configuration { machine, memory: Bytes(32 << 20), vcpus, workload }
+}
+
+fn machine(kind: MachineKind, workload: &str, vcpus: usize) -> (Arc<Vm>, Receiver<VmEvent>) {
+    let (events, received) = channel();
+    (Vm::new(configuration(kind, workload, vcpus), &events).unwrap(), received)
+}
+
+/// The kinds of machine that this host can run.
+fn kinds() -> Vec<MachineKind> {
+    match is_available() {
+        Ok(()) => vec![MachineKind::Synthetic, MachineKind::Kvm],
+        Err(error) => {
+            eprintln!("skipping KVM: {error}");
+            vec![MachineKind::Synthetic]
+        }
+    }
+}
+
+/// Waits until the guest has gone over its working set `laps` more times.
+fn run_laps(vm: &Vm, laps: f64) {
+    let until = vm.laps().unwrap() + laps;
+    wait_until(|| vm.laps().unwrap() >= until);
+}
+
+fn wait_until(reached: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !reached() {
+        assert!(Instant::now() < deadline, "the guest makes no progress");
+        std::thread::yield_now();
+    }
+}
+
+#[derive(Default)]
+struct PagesSeen(BTreeSet<u64>);
+
+impl DirtySink for PagesSeen {
+    fn mark(&mut self, word: u64, bits: u64) {
+        self.0.extend((0..64).filter(|bit| bits >> bit & 1 == 1).map(|bit| word * 64 + bit));
+    }
+}
+
+fn memory_of(vm: &Vm) -> Vec<u8> {
+    let mut bytes = vec![0; usize::try_from(vm.configuration.memory.0).unwrap()];
+    vm.ram.read_pages(PageIndex(0), &mut bytes).unwrap();
+    bytes
+}
+
+#[test]
+fn every_workload_runs_on_every_kind_of_machine_and_keeps_its_memory_whole() {
+    for kind in kinds() {
+        for workload in
+            ["sweep", "random", "read-only", "bursts,on=20ms,off=5ms", "sweep,rate=200MB/s"]
+        {
+            let (vm, _events) = machine(kind, workload, 2);
+            vm.resume().unwrap();
+            run_laps(&vm, 2.0);
+            let check = vm.check().unwrap();
+            assert_eq!(check.integrity, "ok", "{kind:?} {workload}");
+            assert_eq!(check.vcpus.len(), 2);
+            run_laps(&vm, 0.1);
+        }
+    }
+}
+
+#[test]
+fn the_dirty_log_misses_no_page_that_changed() {
+    for kind in kinds() {
+        for workload in ["sweep", "random"] {
+            let (vm, _events) = machine(kind, workload, 2);
+            vm.resume().unwrap();
+            run_laps(&vm, 1.0);
+            vm.pause().unwrap();
+            let mut movable = Movable::new(Arc::clone(&vm));
+            movable.start().unwrap();
+            assert!(vm.is_logging());
+            for round in 1..=3 {
+                let before = memory_of(&vm);
+                vm.resume().unwrap();
+                run_laps(&vm, 0.3);
+                // Once while it runs, and once exactly: together they must hold every page that changed.
+                let mut seen = PagesSeen::default();
+                movable.harvest(&mut seen).unwrap();
+                vm.ram.store(20 << 20, round).unwrap();
+                vm.pause().unwrap();
+                movable.harvest(&mut seen).unwrap();
+                let after = memory_of(&vm);
+                for (page, (old, new)) in (0u64..).zip(before.chunks(PAGE).zip(after.chunks(PAGE)))
+                {
+                    assert!(
+                        old == new || seen.0.contains(&page),
+                        "{kind:?} {workload}: page {page} is missing"
+                    );
+                }
+                assert!(seen.0.len() > 100, "{kind:?} {workload}: only {} pages", seen.0.len());
+            }
+            movable.stop().unwrap();
+            assert!(!vm.is_logging());
+        }
+    }
+}
+
+#[test]
+fn a_guest_goes_on_in_another_machine_where_it_stopped_in_the_first() {
+    for kind in kinds() {
+        for workload in ["sweep", "random"] {
+            let (vm, _events) = machine(kind, workload, 2);
+            vm.resume().unwrap();
+            run_laps(&vm, 1.3);
+            vm.pause().unwrap();
+            let mut source = Movable::new(Arc::clone(&vm));
+            let state = source.save().unwrap();
+            let mut host = IncomingHost::new(channel().0);
+            let mut destination = host.build(&Source::configuration(&source)).unwrap();
+            destination.memory().write_pages(PageIndex(0), &memory_of(&vm)).unwrap();
+            destination.load(&state).unwrap();
+            let arrived = host.machine().unwrap();
+            assert_eq!(arrived.check().unwrap(), vm.check().unwrap());
+            destination.resume().unwrap();
+            run_laps(&arrived, 2.0);
+            assert_eq!(arrived.check().unwrap().integrity, "ok", "{kind:?} {workload}");
+        }
+    }
+}
+
+#[test]
+fn a_throttle_steals_the_share_it_names_and_its_release_gives_all_of_it_back() {
+    for kind in kinds() {
+        let (vm, _events) = machine(kind, "sweep", 2);
+        vm.resume().unwrap();
+        let throttle = vm.throttle();
+        throttle.reset_stolen();
+        let duty = DutyCycle::bounded(Throttle::new(0.8), Duration::from_millis(10)).unwrap();
+        throttle.set(&VcpuThrottles::Uniform(duty));
+        let began = Instant::now();
+        wait_until(|| throttle.stolen().iter().all(|vcpu| vcpu.total > Duration::from_millis(200)));
+        // Held back for 80 % of the time, so 200 ms take 250 ms; a busy host makes it longer, never shorter.
+        assert!(began.elapsed() > Duration::from_millis(220), "{kind:?}: {:?}", began.elapsed());
+        throttle.set(&VcpuThrottles::Released);
+        wait_until(|| vm.vcpu_states() == [RunState::Running; 2]);
+        let stolen = throttle.stolen();
+        run_laps(&vm, 1.0);
+        assert_eq!(throttle.stolen(), stolen, "{kind:?}: nothing is stolen after the release");
+        assert_eq!(vm.vcpu_states(), [RunState::Running; 2]);
+    }
+}
+
+#[test]
+fn a_damaged_state_is_refused_and_says_so() {
+    for kind in kinds() {
+        let (vm, _events) = machine(kind, "sweep", 2);
+        let mut source = Movable::new(Arc::clone(&vm));
+        let state = source.save().unwrap();
+        let (other, _events) = machine(kind, "sweep", 1);
+        let mut other = Movable::new(other);
+        assert!(other.load(&state).unwrap_err().to_string().contains("2 vCPUs"));
+        assert!(other.load(&state[..state.len() / 2]).is_err());
+    }
+}
+
+#[test]
+fn a_guest_that_crashes_is_reported_and_cannot_run_again() {
+    if !kinds().contains(&MachineKind::Kvm) {
+        return;
+    }
+    let (vm, events) = machine(MachineKind::Kvm, "sweep", 1);
+    // Without its program the guest runs into zeros, and without an interrupt table any fault is a triple fault.
+    vm.ram.store(probe::ROOT_TABLE, 0).unwrap();
+    vm.resume().unwrap();
+    let VmEvent::Ended(why) = events.recv_timeout(Duration::from_secs(20)).unwrap();
+    assert!(why.contains("triple fault"), "{why}");
+    assert!(matches!(vm.resume(), Err(VmError::Ended)));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+    #[test]
+    fn the_software_log_gives_exactly_what_a_naive_set_would(
+        writes in prop::collection::vec((0u64..8192, prop::bool::ANY), 1..300),
+    ) {
+        let ram = Arc::new(GuestRam::new(Bytes(32 << 20)).unwrap());
+        let log = Arc::new(SoftwareLog::new(&ram));
+        let mut harvester = SyntheticDirtyLog::new(Arc::clone(&log), Arc::clone(&ram));
+        let mut naive = BTreeSet::new();
+        for (page, by_monitor) in writes {
+            if by_monitor {
+                ram.store(page * PAGE_SIZE, 1).unwrap();
+            } else {
+                log.mark(page * PAGE_SIZE);
+            }
+            naive.insert(page);
+        }
+        let mut seen = PagesSeen::default();
+        harvester.harvest(&mut seen).unwrap();
+        prop_assert_eq!(&seen.0, &naive);
+        let mut again = PagesSeen::default();
+        harvester.harvest(&mut again).unwrap();
+        prop_assert!(again.0.is_empty());
+    }
+}
+
+#[test]
+fn the_control_block_counts_what_the_guest_did() {
+    for kind in kinds() {
+        let (vm, _events) = machine(kind, "sweep", 1);
+        vm.resume().unwrap();
+        run_laps(&vm, 2.0);
+        vm.pause().unwrap();
+        let get = |word| vm.plan.vcpus[0].get(&vm.ram, word).unwrap();
+        let laps = get(ControlBlock::Work) / get(ControlBlock::Pages);
+        assert!(laps.abs_diff(get(ControlBlock::Lap)) <= 1, "{kind:?}");
+    }
+}

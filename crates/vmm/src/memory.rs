@@ -1,0 +1,229 @@
+//! Guest memory: memfd-backed regions, with a bitmap of what the monitor itself writes.
+
+use std::ffi::CStr;
+use std::fs::File;
+use std::ops::Range;
+use std::os::fd::{AsRawFd, FromRawFd};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use landfall_converge::{Bytes, PAGE_SIZE};
+use landfall_migrate::machine::{
+    DirtySink, GuestMemory, LayoutError, MachineError, MemoryLayout, PageIndex,
+};
+use vm_memory::bitmap::AtomicBitmap;
+use vm_memory::mmap::{MmapRegion, MmapRegionError};
+use vm_memory::{
+    Bytes as _, FileOffset, GuestAddress, GuestMemoryBackend, GuestMemoryMmap, GuestMemoryRegion,
+    GuestRegionMmap,
+};
+
+/// Where the hole for devices begins on a PC; memory beyond it continues at 4 GiB.
+const HOLE_START: u64 = 3 << 30;
+const HOLE_END: u64 = 4 << 30;
+/// The grain of a memory size: a huge page, so that layouts align with words of bitmaps and with page tables.
+const GRAIN: u64 = 2 << 20;
+
+/// Why guest memory could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum MemoryError {
+    /// The size is no multiple of 2 MiB, or zero.
+    #[error("a guest of {0} cannot be made; choose a multiple of 2 MiB, at least {1}")]
+    Size(Bytes, Bytes),
+    /// The kernel gave no memory.
+    #[error("the kernel gives no {0} of guest memory; choose less, or free some")]
+    Allocate(Bytes, #[source] std::io::Error),
+    /// The memory could not be mapped.
+    #[error("guest memory could not be mapped; choose less, or free some")]
+    Map(#[source] MmapRegionError),
+    /// The layout is impossible.
+    #[error("guest memory cannot be laid out")]
+    Layout(#[from] LayoutError),
+    /// The mapped regions do not fit beside each other.
+    #[error("guest memory cannot be put together")]
+    Regions(#[source] vm_memory::GuestRegionCollectionError),
+    /// An access went outside of guest memory.
+    #[error("{count} pages from page {first} on are not inside the guest's memory")]
+    Outside {
+        /// The first page asked for.
+        first: u64,
+        /// How many were asked for.
+        count: u64,
+    },
+    /// A copy failed.
+    #[error("guest memory could not be accessed")]
+    Access(#[from] vm_memory::GuestMemoryError),
+    /// Pages could not be given back.
+    #[error("pages of guest memory could not be made empty")]
+    Punch(#[source] std::io::Error),
+}
+
+/// A guest's memory.
+#[derive(Debug)]
+pub struct GuestRam {
+    map: GuestMemoryMmap<AtomicBitmap>,
+    layout: MemoryLayout,
+    size: Bytes,
+}
+
+impl GuestRam {
+    /// `size` bytes of zeros, below and above the hole for devices.
+    ///
+    /// # Errors
+    /// When the size is odd, or the kernel has no memory to give.
+    pub fn new(size: Bytes) -> Result<Self, MemoryError> {
+        if size.0 < GRAIN || !size.0.is_multiple_of(GRAIN) {
+            return Err(MemoryError::Size(size, Bytes(GRAIN)));
+        }
+        let below = 0..size.0.min(HOLE_START);
+        let above = HOLE_END..HOLE_END + size.0.saturating_sub(HOLE_START);
+        let ranges: Vec<Range<u64>> =
+            [below, above].into_iter().filter(|range| !range.is_empty()).collect();
+        let layout = MemoryLayout::new(
+            ranges.iter().map(|range| range.start / PAGE_SIZE..range.end / PAGE_SIZE).collect(),
+        )?;
+        let regions = ranges.iter().map(region).collect::<Result<Vec<_>, _>>()?;
+        let map = GuestMemoryMmap::from_regions(regions).map_err(MemoryError::Regions)?;
+        Ok(Self { map, layout, size })
+    }
+
+    /// How much there is.
+    #[must_use]
+    pub fn size(&self) -> Bytes {
+        self.size
+    }
+
+    /// The memory as the rust-vmm crates know it. Writes through it are in the monitor's bitmap.
+    #[must_use]
+    pub fn map(&self) -> &GuestMemoryMmap<AtomicBitmap> {
+        &self.map
+    }
+
+    /// The 64-bit word at guest-physical `address`, read in one piece.
+    ///
+    /// # Errors
+    /// When there is no memory at that address, or it is not aligned to 8 bytes.
+    pub fn load(&self, address: u64) -> Result<u64, MemoryError> {
+        Ok(self.map.load(GuestAddress(address), Ordering::Acquire)?)
+    }
+
+    /// Writes the 64-bit word at guest-physical `address` in one piece, noted in the monitor's bitmap.
+    ///
+    /// # Errors
+    /// When there is no memory at that address, or it is not aligned to 8 bytes.
+    pub fn store(&self, address: u64, value: u64) -> Result<(), MemoryError> {
+        Ok(self.map.store(value, GuestAddress(address), Ordering::Release)?)
+    }
+
+    /// The word at `address` as an atomic that lives as long as the memory, for guests that are threads of ours. What
+    /// is written through it is in no bitmap.
+    ///
+    /// # Errors
+    /// When there is no memory at that address, or it is not aligned to 8 bytes.
+    pub fn atomic(&self, address: u64) -> Result<&AtomicU64, MemoryError> {
+        let host = self.map.get_host_address(GuestAddress(address))?.cast::<u64>();
+        if !host.is_aligned() {
+            return Err(MemoryError::Outside { first: address / PAGE_SIZE, count: 1 });
+        }
+        // SAFETY: vm-memory has checked that the address lies inside a region, regions begin and end at page
+        // boundaries, and the pointer is aligned, so all eight bytes are mapped for as long as `self` lives. All
+        // accesses to such words, from here and from the guest, are machine-atomic.
+        Ok(unsafe { AtomicU64::from_ptr(host) })
+    }
+
+    /// Gives the pages that the monitor wrote since the last call, and forgets them.
+    pub fn drain_own_writes(&self, sink: &mut dyn DirtySink) {
+        for region in self.map.iter() {
+            let first_word = region.start_addr().0 / PAGE_SIZE / 64;
+            let region: &MmapRegion<AtomicBitmap> = region;
+            for (word, bits) in (first_word..).zip(region.bitmap().get_and_reset()) {
+                if bits != 0 {
+                    sink.mark(word, bits);
+                }
+            }
+        }
+    }
+
+    fn checked(&self, first: PageIndex, bytes: usize) -> Result<GuestAddress, MemoryError> {
+        let count = bytes as u64 / PAGE_SIZE;
+        if (bytes as u64).is_multiple_of(PAGE_SIZE) && self.layout.contains_run(first, count) {
+            Ok(GuestAddress(first.address()))
+        } else {
+            Err(MemoryError::Outside { first: first.0, count })
+        }
+    }
+
+    fn punch(&self, first: PageIndex, count: u64) -> Result<(), MemoryError> {
+        let outside = || MemoryError::Outside { first: first.0, count };
+        if !self.layout.contains_run(first, count) {
+            return Err(outside());
+        }
+        let address = GuestAddress(first.address());
+        let region = self.map.find_region(address).ok_or_else(outside)?;
+        let file = region.file_offset().ok_or_else(outside)?;
+        let offset = file.start() + (address.0 - region.start_addr().0);
+        let (offset, length) = (signed(offset)?, signed(count * PAGE_SIZE)?);
+        // SAFETY: a plain call on a descriptor that the region owns; it changes file contents, not memory safety:
+        // the mapping stays as long and reads as zeros afterwards.
+        let result = unsafe {
+            libc::fallocate(
+                file.file().as_raw_fd(),
+                libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE,
+                offset,
+                length,
+            )
+        };
+        if result == 0 { Ok(()) } else { Err(MemoryError::Punch(std::io::Error::last_os_error())) }
+    }
+}
+
+fn signed(value: u64) -> Result<i64, MemoryError> {
+    i64::try_from(value).map_err(|_| MemoryError::Outside { first: value / PAGE_SIZE, count: 0 })
+}
+
+fn region(range: &Range<u64>) -> Result<GuestRegionMmap<AtomicBitmap>, MemoryError> {
+    let bytes = range.end - range.start;
+    let size = usize::try_from(bytes).map_err(|_| MemoryError::Size(Bytes(bytes), Bytes(GRAIN)))?;
+    let file = memfd(c"landfall-guest", bytes)
+        .map_err(|error| MemoryError::Allocate(Bytes(bytes), error))?;
+    let mapping =
+        MmapRegion::from_file(FileOffset::new(file, 0), size).map_err(MemoryError::Map)?;
+    GuestRegionMmap::new(mapping, GuestAddress(range.start))
+        .ok_or(MemoryError::Size(Bytes(bytes), Bytes(GRAIN)))
+}
+
+fn memfd(name: &CStr, size: u64) -> std::io::Result<File> {
+    // SAFETY: the name is a valid C string and the flags are known to the kernel.
+    let fd = unsafe { libc::memfd_create(name.as_ptr(), libc::MFD_CLOEXEC) };
+    if fd < 0 {
+        return Err(std::io::Error::last_os_error());
+    }
+    // SAFETY: the descriptor was just made and nothing else owns it.
+    let file = unsafe { File::from_raw_fd(fd) };
+    file.set_len(size)?;
+    Ok(file)
+}
+
+impl GuestMemory for GuestRam {
+    fn layout(&self) -> &MemoryLayout {
+        &self.layout
+    }
+
+    fn read_pages(&self, first: PageIndex, buffer: &mut [u8]) -> Result<(), MachineError> {
+        let address = self.checked(first, buffer.len())?;
+        Ok(self.map.read_slice(buffer, address)?)
+    }
+
+    fn write_pages(&self, first: PageIndex, data: &[u8]) -> Result<(), MachineError> {
+        let address = self.checked(first, data.len())?;
+        Ok(self.map.write_slice(data, address)?)
+    }
+
+    /// Punches a hole into the memfd: pages that were never written are not even touched, others are given back.
+    fn zero_pages(&self, first: PageIndex, count: u64) -> Result<(), MachineError> {
+        Ok(self.punch(first, count)?)
+    }
+}
+
+#[cfg(test)]
+#[path = "memory_tests.rs"]
+mod tests;

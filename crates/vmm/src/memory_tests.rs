@@ -1,0 +1,56 @@
+use std::collections::BTreeMap;
+
+use super::*;
+
+#[derive(Default)]
+struct Words(BTreeMap<u64, u64>);
+
+impl DirtySink for Words {
+    fn mark(&mut self, word: u64, bits: u64) {
+        *self.0.entry(word).or_default() |= bits;
+    }
+}
+
+#[test]
+fn a_guest_above_three_gigabytes_has_memory_on_both_sides_of_the_hole() {
+    let ram = GuestRam::new(Bytes(5 << 30)).unwrap();
+    assert_eq!(ram.layout().ranges(), [0..786_432, 1_048_576..1_572_864]);
+    ram.store((6 << 30) - 8, 7).unwrap();
+    assert_eq!(ram.load((6 << 30) - 8).unwrap(), 7);
+    assert!(ram.load(HOLE_START).is_err());
+    assert!(
+        ram.read_pages(PageIndex(786_431), &mut [0; 8192]).is_err(),
+        "a run must not span the hole"
+    );
+}
+
+#[test]
+fn what_the_monitor_writes_is_given_once_as_dirty() {
+    let ram = GuestRam::new(Bytes(2 << 20)).unwrap();
+    ram.write_pages(PageIndex(65), &[1; 4096]).unwrap();
+    ram.store(3 * 4096 + 8, 1).unwrap();
+    let mut words = Words::default();
+    ram.drain_own_writes(&mut words);
+    assert_eq!(words.0, BTreeMap::from([(0, 1 << 3), (1, 1 << 1)]));
+    let mut words = Words::default();
+    ram.drain_own_writes(&mut words);
+    assert!(words.0.is_empty());
+}
+
+#[test]
+fn zeroed_pages_read_as_zeros_and_their_neighbours_stay() {
+    let ram = GuestRam::new(Bytes(2 << 20)).unwrap();
+    ram.write_pages(PageIndex(0), &[0xAB; 4 * 4096]).unwrap();
+    ram.zero_pages(PageIndex(1), 2).unwrap();
+    let mut bytes = vec![0; 4 * 4096];
+    ram.read_pages(PageIndex(0), &mut bytes).unwrap();
+    assert!(bytes[..4096].iter().all(|b| *b == 0xAB));
+    assert!(bytes[4096..3 * 4096].iter().all(|b| *b == 0));
+    assert!(bytes[3 * 4096..].iter().all(|b| *b == 0xAB));
+}
+
+#[test]
+fn odd_sizes_are_refused() {
+    assert!(matches!(GuestRam::new(Bytes(0)), Err(MemoryError::Size(..))));
+    assert!(matches!(GuestRam::new(Bytes((2 << 20) + 4096)), Err(MemoryError::Size(..))));
+}

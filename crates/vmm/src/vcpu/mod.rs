@@ -1,0 +1,8 @@
+//! vCPU threads: a state machine that runs, is throttled, is paused, and finishes.
+
+mod gate;
+mod rhythm;
+mod thread;
+
+pub use gate::{Gate, PauseTimeout, RunState};
+pub use thread::{Cpu, CpuError, Exit, Kick, VcpuThread};
