@@ -62,8 +62,11 @@ pub(crate) fn assess(evidence: &Evidence<'_>) -> Verdict {
         Sampling::Timer(_) => LEAST_HARVESTS,
         Sampling::PassEnd => 1,
     };
-    if !estimator.bandwidth.is_known() || estimator.harvests < enough {
+    if estimator.harvests < enough {
         return measured;
+    }
+    if !estimator.bandwidth.is_known() {
+        return if estimator.keeps_up { keeps_up(measured) } else { measured };
     }
     let rates = rates(evidence, &measured);
     if evidence.limits.max_downtime <= estimator.fixed_downtime {
@@ -77,7 +80,9 @@ pub(crate) fn assess(evidence: &Evidence<'_>) -> Verdict {
             ..measured
         };
     }
-    if let Some(time) = outlook.unaided() {
+    // Held back, a guest may be near its end and still owe it to the throttle.
+    let by_itself = *evidence.throttles == VcpuThrottles::Released || outlook.holds_unaided();
+    if let Some(time) = outlook.unaided().filter(|_| by_itself) {
         return Verdict {
             state: VerdictState::Converging,
             needed_throttle: Throttle::NONE,
@@ -96,6 +101,19 @@ pub(crate) fn assess(evidence: &Evidence<'_>) -> Verdict {
     Verdict {
         state: VerdictState::NeedsThrottle,
         text: needs(evidence, &rates, needed),
+        ..measured
+    }
+}
+
+/// The link was never the bottleneck, so nobody knows what it carries; but all that was asked of it left at once.
+fn keeps_up(measured: Verdict) -> Verdict {
+    Verdict {
+        state: VerdictState::Converging,
+        needed_throttle: Throttle::NONE,
+        text: format!(
+            "the guest dirties {}, and the link carried it as fast as it came: it arrives unaided",
+            measured.unthrottled_dirty_rate
+        ),
         ..measured
     }
 }

@@ -48,20 +48,23 @@ pub(crate) struct Estimator {
     pub(crate) since_harvest: Duration,
     /// How often the dirty log was read.
     pub(crate) harvests: u32,
+    /// All that was dirty had been sent when the last sample was taken.
+    pub(crate) keeps_up: bool,
 }
 
 impl Estimator {
     pub(crate) fn new(policy: Policy, vcpus: usize) -> Self {
         // A policy that looks only at the end of a pass always finds the queue drained: to it that means nothing.
-        let drained_is_idle = matches!(policy.sampling(), Sampling::Timer(_));
+        let once_a_pass = policy.sampling() == Sampling::PassEnd;
         Self {
-            bandwidth: Bandwidth::new(drained_is_idle),
-            dirtying: Dirtying::new(vcpus),
+            bandwidth: Bandwidth::new(!once_a_pass),
+            dirtying: Dirtying::new(vcpus, once_a_pass),
             working_set: WorkingSet::default(),
             remaining: Pages(0),
             fixed_downtime: Duration::ZERO,
             since_harvest: Duration::ZERO,
             harvests: 0,
+            keeps_up: false,
         }
     }
 
@@ -77,6 +80,7 @@ impl Estimator {
             self.since_harvest = Duration::ZERO;
             self.harvests = self.harvests.saturating_add(1);
         }
+        self.keeps_up = drained;
         self.remaining = sample.remaining;
         self.fixed_downtime = sample.fixed_downtime;
     }

@@ -71,6 +71,11 @@ impl Outlook {
             .filter(|time| *time <= self.patience)
     }
 
+    /// Whether it would arrive unaided from wherever it stands: not because a throttle brought it here.
+    pub(crate) fn holds_unaided(&self) -> bool {
+        self.cautious.reaches(self.target, 1.0, self.bandwidth)
+    }
+
     /// The least throttle that works whatever the guest's pattern.
     pub(crate) fn needed(&self) -> f64 {
         self.cautious.least_throttle(self.target, self.bandwidth)

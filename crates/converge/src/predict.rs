@@ -41,7 +41,8 @@ impl Load {
         }
         match (self.working_set, self.pattern) {
             (None, _) => f64::INFINITY,
-            (Some(set), Pattern::Sweep) => set,
+            // A page that was sent stays clean until the sweep comes round, half a round on average.
+            (Some(set), Pattern::Sweep) => set * (1.0 - bandwidth / (2.0 * rate)),
             (Some(set), Pattern::Random) => set * (1.0 - bandwidth / rate),
         }
     }
@@ -73,6 +74,8 @@ impl Load {
                 let balance = set * (1.0 - bandwidth / rate);
                 set / rate * ((hot - balance) / (target - balance)).ln()
             }
+            // Above the link's rate it comes down only as far as its floor, within a round or two.
+            (Some(set), Pattern::Sweep) if rate >= bandwidth => 2.0 * set / rate + hot / bandwidth,
             _ => (hot - target) / (bandwidth - rate),
         };
         let time = cold.max(0.0) + falling;
@@ -87,7 +90,10 @@ impl Load {
         }
         let bearable = match (self.working_set, self.pattern) {
             (Some(set), Pattern::Random) => bandwidth / (1.0 - target.max(0.0) / set),
-            _ => bandwidth,
+            (Some(set), Pattern::Sweep) => {
+                (bandwidth / (2.0 * (1.0 - target.max(0.0) / set))).max(bandwidth)
+            }
+            (None, _) => bandwidth,
         };
         (1.0 - bearable / self.rate).clamp(0.0, 1.0)
     }

@@ -16,13 +16,15 @@ pub(crate) struct Switchover {
     fits_since: Option<Duration>,
     lowest: f64,
     risen: u32,
+    /// It fitted once and was waited with, and then fitted no more.
+    missed: bool,
     /// The share of the pages that fit which is really used; lowered each time the exact sync did not fit.
     trust: f64,
 }
 
 impl Default for Switchover {
     fn default() -> Self {
-        Self { fits_since: None, lowest: f64::INFINITY, risen: 0, trust: 1.0 }
+        Self { fits_since: None, lowest: f64::INFINITY, risen: 0, missed: false, trust: 1.0 }
     }
 }
 
@@ -30,11 +32,12 @@ impl Switchover {
     /// Whether to stop the guest now. Asked after a reading of the dirty log, when what remains is exact.
     pub(crate) fn is_now(&mut self, outlook: &Outlook, now: Duration, throttled: bool) -> bool {
         if outlook.bandwidth <= 0.0 || outlook.remaining > outlook.target * self.trust {
-            self.fits_since = None;
+            self.missed |= self.fits_since.take().is_some();
             return false;
         }
         // Waiting costs a throttled guest its time, and one that does not converge may never come so low again.
         if throttled
+            || self.missed
             || outlook.unaided().is_none()
             || outlook.remaining / outlook.bandwidth <= TRIFLE
         {

@@ -7,6 +7,8 @@ use crate::units::PAGE_SIZE;
 
 /// Shorter stretches are put together first: a token bucket or a socket buffer moves in jerks.
 const LEAST_STRETCH: f64 = 0.04;
+/// The link must have been the bottleneck for so long before its bandwidth is called known.
+const LEAST_MEASURED: f64 = 0.08;
 /// No stretch weighs more than one of this length.
 const LONGEST_STRETCH: f64 = 0.15;
 /// The time in which a change of the link is believed.
@@ -117,9 +119,9 @@ impl Bandwidth {
         self.pages_per_second() * (1.0 - caution)
     }
 
-    /// Whether something is known at all.
+    /// Whether the link was ever seen to be the bottleneck. Otherwise it carries at least what is believed.
     pub(crate) fn is_known(&self) -> bool {
-        self.bytes_per_second > 0.0
+        self.measured >= LEAST_MEASURED
     }
 
     /// Whether nothing has left for a while although there was something to send.

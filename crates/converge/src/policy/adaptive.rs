@@ -18,7 +18,7 @@ const EVIDENCE_TO_RELEASE: u32 = 2;
 /// A guest that had to be held back again soon after it was let go is watched for longer the next time, up to this.
 const MOST_EVIDENCE: u32 = 32;
 /// What counts as soon.
-const SOON: Duration = Duration::from_secs(2);
+const SOON: Duration = Duration::from_secs(5);
 /// What remains must come down within so much time, or what is being done does not help.
 const HELPS_WITHIN: Duration = Duration::from_secs(2);
 /// A guest whose pattern may be kind gets so long to show it.
@@ -115,7 +115,10 @@ impl Adaptive {
     /// Unthrottled: is it time to hold the guest back?
     fn consider(&mut self, at: &Situation<'_>) -> Option<Change> {
         let outlook = &at.outlook;
-        if outlook.unaided().is_some() {
+        // The latest reading alone must not deny it: what it says may be the end of a burst.
+        let latest = outlook.cautious.at_rate(at.estimator.dirtying.latest());
+        let unaided = outlook.unaided().or_else(|| outlook.bearable(&latest));
+        if unaided.is_some_and(|time| !self.breaks_its_promise(at, time)) {
             self.alarms = 0;
             self.stuck = 0;
             return None;
@@ -125,7 +128,8 @@ impl Adaptive {
         if silent || hopeless || self.was_futile(at.now) || at.limits.max_throttle.is_none() {
             return None;
         }
-        let may_converge = outlook.unaided_at_best().is_some();
+        let may_converge =
+            outlook.unaided_at_best().is_some_and(|time| !self.breaks_its_promise(at, time));
         self.alarms = if may_converge { 0 } else { self.alarms + 1 };
         self.stuck = if self.falls_by_itself(at) { 0 } else { self.stuck + 1 };
         // While pages wait that the guest does not touch, sending them is free, and what is saved of the working set
@@ -138,8 +142,7 @@ impl Adaptive {
             && outlook.hopeful.working_set.is_some()
             && outlook.remaining
                 <= outlook.hopeful.floor(1.0, outlook.bandwidth).max(outlook.target) * 1.15;
-        let tried = at.now.saturating_sub(self.lowest_at) > TRIAL;
-        let stuck = self.stuck >= EVIDENCE_TO_THROTTLE && (!may_converge || tried);
+        let stuck = self.stuck >= EVIDENCE_TO_THROTTLE && !may_converge;
         if !at_the_floor && !stuck {
             return None;
         }
@@ -149,6 +152,12 @@ impl Adaptive {
             self.evidence_to_release = (self.evidence_to_release * 2).min(MOST_EVIDENCE);
         }
         Some(self.hold(at, &plan))
+    }
+
+    /// Whether what was to arrive by itself within `time` has long not come any nearer.
+    fn breaks_its_promise(&self, at: &Situation<'_>, time: f64) -> bool {
+        let waited = at.now.saturating_sub(self.lowest_at).as_secs_f64();
+        at.pass > 1 && waited > time.min(5.0) + TRIAL.as_secs_f64()
     }
 
     /// Whether what remains falls unaided at a rate worth waiting for.

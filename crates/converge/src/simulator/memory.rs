@@ -15,10 +15,9 @@ pub(super) struct Memory {
     in_pass: Vec<bool>,
     left_in_pass: usize,
     cursor: usize,
-    /// What the next pass will send, and how many of these do not wait in this pass as well.
+    /// What the next pass will send; none of it waits in this pass.
     in_next: Vec<bool>,
     next: Vec<u32>,
-    only_in_next: usize,
     log: Log,
     window: Log,
 }
@@ -76,7 +75,6 @@ impl Memory {
             cursor: 0,
             in_next: vec![false; cells],
             next: Vec::new(),
-            only_in_next: 0,
             log: Log::new(cells),
             window: Log::new(cells),
         }
@@ -117,9 +115,6 @@ impl Memory {
     pub(super) fn sent(&mut self) {
         self.in_pass[self.cursor] = false;
         self.left_in_pass -= 1;
-        if self.in_next[self.cursor] {
-            self.only_in_next += 1;
-        }
     }
 
     /// Reads the dirty log.
@@ -132,12 +127,10 @@ impl Memory {
             if let Some(count) = by_vcpu.get_mut(usize::from(*vcpu)) {
                 *count += 1;
             }
-            if !std::mem::replace(&mut self.in_next[index], true) {
+            // What still waits in this pass will leave with what it holds then, and need not leave twice.
+            if !self.in_pass[index] && !std::mem::replace(&mut self.in_next[index], true) {
                 self.next.push(*cell);
-                if !self.in_pass[index] {
-                    newly += 1;
-                    self.only_in_next += 1;
-                }
+                newly += 1;
             }
             self.window.add(*cell, *vcpu);
         }
@@ -154,7 +147,8 @@ impl Memory {
         self.window.take();
     }
 
-    /// What is left of this pass joins what the next was to send, and the walk begins anew.
+    /// What is left of this pass joins what the next was to send. The walk goes on where it is: were it to begin
+    /// at the front each time, what a pass left at the end would never leave.
     pub(super) fn begin_pass(&mut self) {
         for cell in self.next.drain(..) {
             let index = cell as usize;
@@ -163,8 +157,6 @@ impl Memory {
                 self.left_in_pass += 1;
             }
         }
-        self.only_in_next = 0;
-        self.cursor = 0;
     }
 
     /// What is left of the pass under way.
@@ -174,6 +166,6 @@ impl Memory {
 
     /// All that is known to be dirty.
     pub(super) fn remaining(&self) -> Pages {
-        self.pages(self.left_in_pass + self.only_in_next)
+        self.pages(self.left_in_pass + self.next.len())
     }
 }

@@ -16,6 +16,8 @@ use crate::units::{Bytes, PAGE_SIZE, Pages, Throttle};
 const TICK: Duration = Duration::from_millis(1);
 /// Points of the time line, and samples of policies that read the log only at the end of a pass.
 const POINT: Duration = Duration::from_millis(50);
+/// The dirty log is not read again sooner.
+const SOONEST: Duration = Duration::from_millis(10);
 /// The window of distinct pages begins anew after so much time.
 const WINDOW: Duration = Duration::from_secs(1);
 /// Bytes on the wire for a page of zeros, and what every other page costs beside its content.
@@ -161,9 +163,6 @@ impl<'a> Run<'a> {
             self.sample_sent += Bytes(cost);
             self.sample_pages += Pages(pages);
             self.memory.sent();
-            if self.memory.left_in_pass() <= self.controller.pass_ends_at() {
-                break;
-            }
         }
         // A link does not save up what was not used: no more than one tick or one cell.
         let most = per_tick.max((self.memory.cell().0 + HEADER * pages) as f64) as u64;
@@ -175,9 +174,13 @@ impl<'a> Run<'a> {
         let pass_ended = self.memory.left_in_pass() <= self.controller.pass_ends_at();
         let since_harvest = self.now - self.harvested_at;
         let harvest = match self.scenario.policy.sampling() {
-            // Nothing left to send: reading at once again would only ask for what a few milliseconds dirtied.
-            Sampling::Timer(period) => since_harvest >= period,
-            Sampling::PassEnd => pass_ended,
+            // A pass that ends is followed by the next at once, unless the log was read only just now: an idle guest
+            // would have it read all the time.
+            Sampling::Timer(period) => {
+                since_harvest >= period || (pass_ended && since_harvest >= SOONEST)
+            }
+            // QEMU looks whether a pass is over each time its thread comes back from sending for so long.
+            Sampling::PassEnd => pass_ended && self.now - self.sampled_at >= POINT,
         };
         if !harvest && self.now - self.sampled_at < POINT {
             return None;
