@@ -59,8 +59,8 @@ impl Rule {
 
 /// QEMU's accounting of periods, which both of its rules stand on.
 ///
-/// A period ends with the first pass that ends more than a second after the previous period did. The first pass only
-/// sets the start.
+/// A period ends with the first pass that ends more than a second after the previous period did. The first pass is a
+/// period like any other, but nothing is looked at before it ends.
 #[derive(Clone, Debug, Default)]
 struct Periods {
     elapsed: std::time::Duration,
@@ -83,10 +83,6 @@ impl Periods {
         let harvest = sample.harvest.as_ref()?;
         self.newly_dirty = Bytes(self.newly_dirty.0.saturating_add(harvest.newly_dirty.bytes().0));
         if !harvest.ended_pass {
-            return None;
-        }
-        if sample.pass <= 1 {
-            *self = Self::default();
             return None;
         }
         if self.elapsed <= std::time::Duration::from_secs(1) {

@@ -15,10 +15,8 @@ use crate::policy::plan::{self, Plan, TIME_WEIGHT};
 const EVIDENCE_TO_THROTTLE: u32 = 3;
 /// Good news must come in so many before it is let go.
 const EVIDENCE_TO_RELEASE: u32 = 2;
-/// A guest that had to be held back again soon after it was let go is watched for longer the next time, up to this.
-const MOST_EVIDENCE: u32 = 32;
-/// What counts as soon.
-const SOON: Duration = Duration::from_secs(5);
+/// A guest that has to be held back again within so much time comes in bursts.
+const SOON: Duration = Duration::from_secs(20);
 /// What remains must come down within so much time, or what is being done does not help.
 const HELPS_WITHIN: Duration = Duration::from_secs(2);
 /// A guest whose pattern may be kind gets so long to show it.
@@ -50,9 +48,13 @@ pub(crate) struct Adaptive {
     stuck: u32,
     /// Harvests in a row that said that it arrives unaided now.
     calm: u32,
-    evidence_to_release: u32,
+    /// Since when.
+    calm_since: Duration,
     changed_at: Duration,
-    released_at: Option<Duration>,
+    /// When the guest that was let go last had become calm.
+    let_go: Option<Duration>,
+    /// How long that calm lasted, when it did not last.
+    calm_lasted: Option<Duration>,
     /// The least that remained since the throttle was changed, and when.
     lowest: f64,
     lowest_at: Duration,
@@ -68,9 +70,10 @@ impl Default for Adaptive {
             alarms: 0,
             stuck: 0,
             calm: 0,
-            evidence_to_release: EVIDENCE_TO_RELEASE,
+            calm_since: Duration::ZERO,
             changed_at: Duration::ZERO,
-            released_at: None,
+            let_go: None,
+            calm_lasted: None,
             lowest: f64::INFINITY,
             lowest_at: Duration::ZERO,
             futile_until: Duration::ZERO,
@@ -148,9 +151,8 @@ impl Adaptive {
         }
         let rates = at.estimator.dirtying.by_vcpu();
         let plan = plan::cheapest(outlook, at.limits, &rates)?;
-        if self.released_at.is_some_and(|released| at.now.saturating_sub(released) < SOON) {
-            self.evidence_to_release = (self.evidence_to_release * 2).min(MOST_EVIDENCE);
-        }
+        self.calm_lasted =
+            self.let_go.map(|since| at.now.saturating_sub(since)).filter(|calm| *calm < SOON);
         Some(self.hold(at, &plan))
     }
 
@@ -178,8 +180,11 @@ impl Adaptive {
         let outlook = &at.outlook;
         let most = at.estimator.dirtying.unthrottled_at_most() * 1.1;
         let unaided = outlook.bearable(&outlook.cautious.at_rate(most));
+        if self.calm == 0 {
+            self.calm_since = at.now;
+        }
         self.calm = if unaided.is_some() { self.calm + 1 } else { 0 };
-        if self.calm >= self.evidence_to_release {
+        if unaided.is_some_and(|time| self.may_let_go(at, time)) {
             let rate = page_rate(at.estimator.dirtying.unthrottled());
             return Some(self.release(
                 at,
@@ -218,6 +223,18 @@ impl Adaptive {
             .filter(|change| change.throttles != *at.throttles)
     }
 
+    /// Whether a guest that is calm, and would arrive in `time` if it stayed so, can be trusted to.
+    fn may_let_go(&self, at: &Situation<'_>, time: f64) -> bool {
+        if self.calm < EVIDENCE_TO_RELEASE {
+            return false;
+        }
+        // One that came back from its last calm comes back from this one. To let it go before it has arrived is to lose
+        // what was gained; unless this calm is already longer than the last.
+        self.calm_lasted.is_none_or(|calm| {
+            time < calm.as_secs_f64() * 0.8 || at.now.saturating_sub(self.calm_since) > calm * 3 / 2
+        })
+    }
+
     fn hold(&mut self, at: &Situation<'_>, plan: &Plan) -> Change {
         self.began(at);
         self.to_go = plan.time.is_finite().then_some(plan.time);
@@ -237,8 +254,8 @@ impl Adaptive {
     }
 
     fn release(&mut self, at: &Situation<'_>, reason: String) -> Change {
+        self.let_go = Some(if self.calm > 0 { self.calm_since } else { at.now });
         self.began(at);
-        self.released_at = Some(at.now);
         self.to_go = None;
         Change { throttles: VcpuThrottles::Released, reason: format!("{reason}: let go") }
     }
