@@ -1,2 +1,51 @@
-//! The command line.
-fn main() {}
+//! The command line: one binary that runs machines, moves them, and tells what it did.
+
+#![forbid(unsafe_code)]
+
+mod args;
+mod demo;
+mod error;
+mod exit;
+mod follow;
+mod interrupts;
+mod limits;
+mod migrate;
+mod progress;
+mod quantities;
+mod settle;
+mod status;
+mod summary;
+mod table;
+mod vm_run;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use tracing_subscriber::EnvFilter;
+
+use crate::args::{Cli, Command, VmCommand};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    // The log goes to the standard error stream: the standard output stream is for results.
+    tracing_subscriber::fmt()
+        .with_env_filter(
+            EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn")),
+        )
+        .with_writer(std::io::stderr)
+        .init();
+    let result = match cli.command {
+        Command::Demo(args) => demo::demo(&args),
+        Command::Migrate(args) => migrate::migrate(&args),
+        Command::Status(args) => status::status(&args),
+        Command::Settle(args) => settle::settle(&args),
+        Command::Vm(VmCommand::Run(args)) => vm_run::vm_run(args),
+    };
+    match result {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            error.print();
+            error.exit().into()
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! What may be written on the command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use landfall_migrate::options::Uri;
+
+use crate::demo::DemoArgs;
+use crate::exit::EXIT_CODES;
+use crate::limits::LimitArgs;
+use crate::vm_run::VmRunArgs;
+
+/// Moves running virtual machines between processes and hosts, and makes sure that they arrive.
+#[derive(Debug, Parser)]
+#[command(name = "landfall", version, after_help = EXIT_CODES, disable_help_subcommand = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Shows it: migrates a busy guest on this machine without auto-converge and with it.
+    Demo(DemoArgs),
+    /// Moves the guest of a running machine to a destination, and follows it until it has arrived.
+    Migrate(MigrateArgs),
+    /// Tells what a machine is doing.
+    Status(StatusArgs),
+    /// Decides over a guest whose migration broke off in the middle of being given away.
+    Settle(SettleArgs),
+    /// Runs a virtual machine in this process.
+    #[command(subcommand)]
+    Vm(VmCommand),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum VmCommand {
+    /// Runs a guest, or waits for one to come in.
+    Run(VmRunArgs),
+}
+
+/// How results are written to the standard output stream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    /// For people.
+    #[default]
+    Table,
+    /// For programs; every key carries its unit.
+    Json,
+}
+
+/// Whether the guest may be throttled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Switch {
+    /// Where the migration would not arrive otherwise.
+    #[default]
+    On,
+    /// Never.
+    Off,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = EXIT_CODES)]
+pub(crate) struct MigrateArgs {
+    /// The QMP socket of the machine that runs the guest.
+    pub(crate) socket: PathBuf,
+    /// Where the destination listens: tcp:HOST:PORT or unix:PATH.
+    pub(crate) uri: Uri,
+    /// Throttle the guest where the migration would not arrive otherwise.
+    #[arg(long, value_enum, default_value_t, value_name = "on|off")]
+    pub(crate) auto_converge: Switch,
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
+    /// The most that may leave a second, as in 125MB/s or 10Gbit/s; as much as the link takes if not given.
+    #[arg(long, value_name = "RATE")]
+    pub(crate) bandwidth: Option<landfall_converge::ByteRate>,
+    /// The longest migration, as in 15min; no limit if not given.
+    #[arg(long, value_name = "DURATION", value_parser = crate::quantities::duration)]
+    pub(crate) time_limit: Option<std::time::Duration>,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+#[derive(Clone, Copy, Debug, Args)]
+#[command(next_help_heading = "Output")]
+pub(crate) struct OutputArgs {
+    /// How the result is written.
+    #[arg(short = 'o', long, value_enum, default_value_t)]
+    pub(crate) output: Output,
+    /// With `-o json`: rates over time and every decision, too.
+    #[arg(long)]
+    pub(crate) full: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// The QMP socket of the machine.
+    pub(crate) socket: PathBuf,
+    /// How the result is written.
+    #[arg(short = 'o', long, value_enum, default_value_t)]
+    pub(crate) output: Output,
+}
+
+/// What becomes of a guest in doubt on one side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Settlement {
+    /// It runs here. Only when it is certain that it does not run on the other side.
+    Run,
+    /// It is discarded here.
+    Discard,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "A guest is in doubt when the connection broke while it was being given away: both sides may \
+    be paused. Look at both with `landfall status`. Exactly one side may run the guest: `discard` on one side first, \
+    then `run` on the other."
+)]
+pub(crate) struct SettleArgs {
+    /// The QMP socket of the machine to decide over.
+    pub(crate) socket: PathBuf,
+    /// What becomes of the guest on this side.
+    #[arg(value_enum)]
+    pub(crate) settlement: Settlement,
+}
+
+#[cfg(test)]
+#[path = "args_tests.rs"]
+mod tests;

@@ -1,0 +1,230 @@
+//! `landfall demo`: a busy guest is moved between two processes on this machine, without auto-converge and with it.
+
+mod process;
+mod run;
+
+use std::io::{self, Write};
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use landfall_converge::{ByteRate, Bytes};
+use landfall_migrate::report::{Outcome, Report};
+use landfall_qmp::ClientError;
+
+use crate::args::{Output, OutputArgs};
+use crate::error::CliError;
+use crate::exit::{EXIT_CODES, Exit};
+use crate::follow::FollowError;
+use crate::interrupts::Interrupts;
+use crate::limits::LimitArgs;
+use crate::migrate::{json_of, tell};
+use crate::table::table;
+use crate::vm_run::MachineChoice;
+
+/// How long a run that cannot arrive is watched.
+const TIME_LIMIT_OFF: Duration = Duration::from_secs(10);
+/// A run that should arrive is not left to run for ever if it does not.
+const TIME_LIMIT_ON: Duration = Duration::from_secs(60);
+
+/// Which runs are shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Runs {
+    /// One without auto-converge, then one with it.
+    #[default]
+    Both,
+    /// Only the one with it.
+    On,
+    /// Only the one without it.
+    Off,
+}
+
+impl Runs {
+    /// Whether the guest may be throttled, for each run in order.
+    fn auto_converge(self) -> &'static [bool] {
+        match self {
+            Self::Both => &[false, true],
+            Self::On => &[true],
+            Self::Off => &[false],
+        }
+    }
+}
+
+#[derive(Clone, Debug, Args)]
+#[command(after_help = EXIT_CODES)]
+pub(crate) struct DemoArgs {
+    /// Which runs are shown; the one without auto-converge is not expected to arrive.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) auto_converge: Runs,
+    #[command(flatten)]
+    pub(crate) guest: GuestArgs,
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
+    /// What the link carries, as in 125MB/s or 1Gbit/s.
+    #[arg(long, value_name = "RATE", default_value = "125MB/s")]
+    pub(crate) bandwidth: ByteRate,
+    /// How long the run without auto-converge may take, as in 10s, which is what it is if not given. With
+    /// --auto-converge on: how long that run may take; 60s if not given.
+    #[arg(long, value_name = "DURATION", value_parser = crate::quantities::duration)]
+    pub(crate) time_limit: Option<Duration>,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+    /// Write a report with charts to this HTML file, too.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) report: Option<PathBuf>,
+}
+
+/// The guest that is moved.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Guest")]
+pub(crate) struct GuestArgs {
+    /// What runs the guest.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) machine: MachineChoice,
+    /// How many vCPUs.
+    #[arg(long, value_name = "N", default_value = "1")]
+    pub(crate) cpus: NonZeroU32,
+    /// The guest's memory, as in 512MiB.
+    #[arg(long, value_name = "SIZE", default_value = "512MiB")]
+    pub(crate) memory: Bytes,
+    /// What the guest does: sweep, random, read-only or bursts.
+    #[arg(long, default_value = "sweep")]
+    pub(crate) workload: String,
+    /// The memory that it keeps rewriting, as in 128MiB.
+    #[arg(long, value_name = "SIZE", default_value = "128MiB")]
+    pub(crate) working_set: Bytes,
+    /// How fast it writes, as in 500MB/s; as fast as it can if not given.
+    #[arg(long, value_name = "RATE")]
+    pub(crate) rate: Option<ByteRate>,
+}
+
+/// Why the demonstration could not be shown.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DemoError {
+    #[error("no private directory for the sockets can be made")]
+    Directory(#[source] io::Error),
+    #[error("the process of the {role} cannot be started")]
+    Spawn { role: &'static str, source: io::Error },
+    #[error("the process of the {role} ended{}", said(.last_words))]
+    Ended { role: &'static str, last_words: String },
+    #[error("the {role} does not answer")]
+    Monitor { role: &'static str, source: ClientError },
+    #[error("the migration was not followed to its end")]
+    Follow(#[from] FollowError),
+    #[error("interrupted")]
+    Interrupted,
+    #[error("this build cannot write reports as HTML; leave --report out")]
+    NoHtml,
+}
+
+fn said(last_words: &str) -> String {
+    if last_words.is_empty() {
+        return String::new();
+    }
+    format!(", saying:\n    {}", last_words.replace('\n', "\n    "))
+}
+
+impl DemoError {
+    /// What to do, where the text of the innermost cause does not say it.
+    pub(crate) fn advice(&self) -> Option<String> {
+        let advice = match self {
+            Self::Directory(_) => "make room in the directory for temporary files (TMPDIR)",
+            Self::Spawn { .. } => "check that this program may start processes",
+            Self::Ended { .. } | Self::Monitor { .. } | Self::Follow(_) => {
+                "try again with RUST_LOG=debug, and with --machine synthetic if it was KVM"
+            }
+            Self::Interrupted => "nothing is left behind: run it again at any time",
+            Self::NoHtml => return None,
+        };
+        Some(advice.to_owned())
+    }
+}
+
+pub(crate) fn demo(args: &DemoArgs) -> Result<Exit, CliError> {
+    if args.report.is_some() {
+        return Err(DemoError::NoHtml.into());
+    }
+    let interrupts = Interrupts::install()?;
+    announce(args);
+    let mut runs = Vec::new();
+    for &auto_converge in args.auto_converge.auto_converge() {
+        let title = title(args, auto_converge);
+        let report = run::run(args, auto_converge, &title, &interrupts)?;
+        tell(&report, &format!("{title}: "));
+        let cancelled = report.outcome == Outcome::Cancelled;
+        runs.push((title, report));
+        if cancelled {
+            break;
+        }
+    }
+    write_runs(&runs, args.output)?;
+    Ok(exit(runs.iter().map(|(_, report)| report)))
+}
+
+fn announce(args: &DemoArgs) {
+    let GuestArgs { cpus, memory, workload, working_set, rate, .. } = &args.guest;
+    let speed = rate.map_or_else(|| "full speed".to_owned(), |rate| rate.to_string());
+    eprintln!(
+        "a guest of {memory} and {cpus} vCPU, {workload} over {working_set} at {speed}; link {}; downtime limit {}",
+        args.bandwidth,
+        crate::quantities::milliseconds(args.limits.max_downtime.as_secs_f64() * 1000.0),
+    );
+}
+
+fn title(args: &DemoArgs, auto_converge: bool) -> String {
+    if auto_converge {
+        let policy = match args.limits.policy {
+            landfall_qmp::Policy::Classic => "classic",
+            landfall_qmp::Policy::Stepped => "stepped",
+            landfall_qmp::Policy::Adaptive => "adaptive",
+        };
+        format!("auto-converge ({policy})")
+    } else {
+        "no auto-converge".to_owned()
+    }
+}
+
+/// The time limit of a run. The one that is not expected to arrive gets the shorter one.
+fn time_limit(args: &DemoArgs, auto_converge: bool) -> Duration {
+    match (auto_converge, args.auto_converge) {
+        (false, _) => args.time_limit.unwrap_or(TIME_LIMIT_OFF),
+        (true, Runs::On) => args.time_limit.unwrap_or(TIME_LIMIT_ON),
+        (true, _) => TIME_LIMIT_ON,
+    }
+}
+
+fn write_runs(runs: &[(String, Report)], output: OutputArgs) -> Result<(), CliError> {
+    match output.output {
+        Output::Table => {
+            let columns: Vec<_> =
+                runs.iter().map(|(title, report)| (title.clone(), report)).collect();
+            writeln!(io::stdout(), "{}", table(&columns))?;
+        }
+        Output::Json => {
+            let list: Result<Vec<_>, _> =
+                runs.iter().map(|(_, report)| json_of(report, output.full)).collect();
+            writeln!(io::stdout(), "{}", serde_json::to_string_pretty(&list?)?)?;
+        }
+    }
+    Ok(())
+}
+
+/// The run with auto-converge decides, where there is one: that the other does not arrive is what is shown. But a guest
+/// that was harmed, or a run that broke, is an error in either.
+fn exit<'a>(runs: impl Iterator<Item = &'a Report> + Clone) -> Exit {
+    let ended = |outcome: Outcome| runs.clone().any(|report| report.outcome == outcome);
+    for outcome in [Outcome::InDoubt, Outcome::Cancelled, Outcome::Failed] {
+        if ended(outcome) {
+            return outcome.into();
+        }
+    }
+    if runs.clone().any(|report| report.integrity != "ok") {
+        return Exit::Error;
+    }
+    runs.last().map_or(Exit::Error, |report| report.outcome.into())
+}
+
+#[cfg(test)]
+#[path = "demo_tests.rs"]
+mod tests;

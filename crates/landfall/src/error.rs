@@ -1,0 +1,86 @@
+//! What can go wrong, and what the user can do about it.
+
+use std::error::Error;
+use std::io;
+use std::path::PathBuf;
+
+use landfall_qmp::ClientError;
+
+use crate::demo::DemoError;
+use crate::exit::Exit;
+use crate::follow::FollowError;
+use crate::vm_run::VmRunError;
+
+/// Why a command ended without a result.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CliError {
+    /// The monitor was not reached, or refused.
+    #[error("cannot talk to the machine at {socket}")]
+    Monitor { socket: PathBuf, source: ClientError },
+    /// A migration was begun, but not followed to its end.
+    #[error("the migration was not followed to its end")]
+    Follow { socket: PathBuf, source: FollowError },
+    #[error(
+        "the machine at {socket} is a QEMU {version}; steering QEMU is not part of this version yet"
+    )]
+    Qemu { socket: PathBuf, version: String },
+    #[error("the demonstration could not be shown")]
+    Demo(#[from] DemoError),
+    #[error("the machine could not be run")]
+    VmRun(#[from] VmRunError),
+    #[error("Ctrl-C cannot be caught")]
+    Signals(#[from] ctrlc::Error),
+    #[error("the result could not be written")]
+    Output(#[from] io::Error),
+    #[error("the result has no form in JSON")]
+    Json(#[from] serde_json::Error),
+}
+
+impl CliError {
+    /// The exit code that stands for it.
+    pub(crate) fn exit(&self) -> Exit {
+        match self {
+            Self::Demo(DemoError::Interrupted) => Exit::Cancelled,
+            _ => Exit::Error,
+        }
+    }
+
+    /// Writes it to the standard error stream, what led to it below, and what to do last.
+    pub(crate) fn print(&self) {
+        eprintln!("error: {self}");
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            eprintln!("  because: {error}");
+            cause = error.source();
+        }
+        if let Some(advice) = self.advice() {
+            eprintln!("  what to do: {advice}");
+        }
+    }
+
+    /// What to do, where the text of the innermost cause does not say it.
+    fn advice(&self) -> Option<String> {
+        match self {
+            Self::Monitor { socket, source: ClientError::Refused { .. } } => {
+                Some(format!("see what it is doing with `landfall status {}`", socket.display()))
+            }
+            Self::Monitor { source: ClientError::Io(_), .. } => {
+                Some("check the rights of the socket and of its directory".to_owned())
+            }
+            Self::Monitor { .. } => None,
+            Self::Follow { socket, .. } => Some(format!(
+                "see how it goes on, or ended, with `landfall status {}`",
+                socket.display()
+            )),
+            Self::Qemu { .. } => {
+                Some("give the socket of a machine started with `landfall vm run`".to_owned())
+            }
+            Self::Demo(error) => error.advice(),
+            Self::VmRun(_) => None,
+            Self::Signals(_) | Self::Json(_) => {
+                Some("this is a mistake in Landfall: please report it".to_owned())
+            }
+            Self::Output(_) => Some("check where the output goes: a full disk?".to_owned()),
+        }
+    }
+}

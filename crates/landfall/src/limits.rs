@@ -1,0 +1,115 @@
+//! Limits as flags, and as the parameters of a machine.
+
+use std::time::Duration;
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Args, ValueEnum};
+use landfall_converge::{ByteRate, Throttle};
+use landfall_qmp::{OnLimit, ParametersUpdate, Policy};
+
+use crate::quantities::duration;
+
+/// The flags that `migrate` and `demo` share.
+#[derive(Clone, Copy, Debug, Args)]
+#[command(next_help_heading = "Limits")]
+pub(crate) struct LimitArgs {
+    /// Who decides how hard to throttle: adaptive is Landfall's own, stepped QEMU's rule since 2.5, classic that of
+    /// 2013. To never throttle, use --auto-converge off.
+    #[arg(long, default_value = "adaptive", value_parser = policy())]
+    pub(crate) policy: Policy,
+    /// The longest downtime, as in 300ms.
+    #[arg(long, value_name = "DURATION", default_value = "300ms", value_parser = duration)]
+    pub(crate) max_downtime: Duration,
+    /// The hardest throttle, in per cent of a vCPU's time, as in 80%.
+    #[arg(long, value_name = "PERCENT", default_value = "99%", value_parser = throttle)]
+    pub(crate) max_throttle: Throttle,
+    /// The longest single stop of a vCPU by the throttle, as in 10ms; stepped and classic do not keep it.
+    #[arg(long, value_name = "DURATION", default_value = "10ms", value_parser = duration)]
+    pub(crate) max_stall: Duration,
+    /// What happens at the end of the time limit.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) on_limit: AtLimit,
+    /// Compare a digest of guest memory and state at both ends before the guest is given away. Costs downtime.
+    #[arg(long)]
+    pub(crate) verify: bool,
+    /// How long to wait for the other side before the migration fails, as in 10s.
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
+    pub(crate) peer_timeout: Duration,
+}
+
+/// What happens at the end of the time limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum AtLimit {
+    /// Give up; the guest runs on at the source.
+    #[default]
+    Abort,
+    /// Switch over whatever the downtime.
+    Switchover,
+}
+
+fn policy() -> impl TypedValueParser<Value = Policy> {
+    PossibleValuesParser::new(["adaptive", "stepped", "classic"]).map(|name| match name.as_str() {
+        "stepped" => Policy::Stepped,
+        "classic" => Policy::Classic,
+        _ => Policy::Adaptive,
+    })
+}
+
+fn throttle(text: &str) -> Result<Throttle, String> {
+    let throttle: Throttle = text
+        .parse()
+        .map_err(|error: landfall_converge::units::ParseUnitError| error.to_string())?;
+    if throttle.share() < 0.01 {
+        return Err("a throttle of less than 1% is none; use --auto-converge off".to_owned());
+    }
+    Ok(throttle)
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a throttle is 0 to 0.99, so this is 0 to 99"
+)]
+fn percent(throttle: Throttle) -> u8 {
+    (throttle.share() * 100.0).round() as u8
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a rate is never negative, and one past u64 saturates"
+)]
+fn bytes_per_second(rate: ByteRate) -> u64 {
+    // Less than a byte a second must not become 0, which means that there is no limit.
+    (rate.bytes_per_second().ceil() as u64).max(1)
+}
+
+impl LimitArgs {
+    /// As parameters. Every one that matters is named, so that what an earlier client has left in the machine does not
+    /// leak into this migration.
+    pub(crate) fn parameters(
+        &self,
+        bandwidth: Option<ByteRate>,
+        time_limit: Option<Duration>,
+    ) -> ParametersUpdate {
+        let max_cpu_throttle = percent(self.max_throttle);
+        ParametersUpdate {
+            max_bandwidth: Some(bandwidth.map_or(0, bytes_per_second)),
+            downtime_limit: Some(self.max_downtime),
+            max_cpu_throttle: Some(max_cpu_throttle),
+            cpu_throttle_initial: Some(max_cpu_throttle.min(20)),
+            cpu_throttle_increment: Some(10),
+            throttle_trigger_threshold: Some(50),
+            multifd_channels: None,
+            policy: Some(self.policy),
+            max_stall: Some(self.max_stall),
+            time_limit: Some(time_limit.unwrap_or_default()),
+            on_limit: Some(match self.on_limit {
+                AtLimit::Abort => OnLimit::Abort,
+                AtLimit::Switchover => OnLimit::Switchover,
+            }),
+            verify: Some(self.verify),
+            peer_timeout: Some(self.peer_timeout),
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! `landfall vm run`: a machine in this process.
+
+use std::io::{self, Read};
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::thread;
+
+use clap::{Args, ValueEnum};
+use landfall_converge::{ByteRate, Bytes};
+use landfall_migrate::options::Uri;
+
+use crate::error::CliError;
+use crate::exit::Exit;
+
+/// What runs the guest.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum MachineChoice {
+    /// KVM where there is /dev/kvm, otherwise synthetic.
+    #[default]
+    Auto,
+    /// A guest in KVM.
+    Kvm,
+    /// Native threads that behave as a guest.
+    Synthetic,
+}
+
+impl MachineChoice {
+    /// As it is written on the command line.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Kvm => "kvm",
+            Self::Synthetic => "synthetic",
+        }
+    }
+}
+
+#[derive(Clone, Debug, Args)]
+#[command(
+    after_help = "A destination (--incoming) needs no copy of the configuration: it gets it in the hand-shake."
+)]
+pub(crate) struct VmRunArgs {
+    #[command(flatten)]
+    pub(crate) probe: ProbeArgs,
+    /// What runs the guest.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) machine: MachineChoice,
+    /// How many vCPUs.
+    #[arg(long, value_name = "N", default_value = "1", conflicts_with = "incoming")]
+    pub(crate) cpus: NonZeroU32,
+    /// The guest's memory, as in 512MiB.
+    #[arg(long, value_name = "SIZE", default_value = "512MiB", conflicts_with = "incoming")]
+    pub(crate) memory: Bytes,
+    /// Where the monitor listens: the path of a Unix socket.
+    #[arg(long, value_name = "SOCKET")]
+    pub(crate) qmp: PathBuf,
+    /// Wait for a guest to come in at tcp:HOST:PORT or unix:PATH.
+    #[arg(long, value_name = "URI")]
+    pub(crate) incoming: Option<Uri>,
+    /// End when the standard input stream ends, so that a machine does not outlive who started it.
+    #[arg(long, hide = true)]
+    pub(crate) with_parent: bool,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct ProbeArgs {
+    /// The probe guest's workload: sweep, random, read-only or bursts; with options as in
+    /// sweep,working-set=128MiB,rate=500MB/s.
+    #[arg(
+        long,
+        value_name = "WORKLOAD",
+        required_unless_present = "incoming",
+        conflicts_with = "incoming"
+    )]
+    pub(crate) probe: Option<String>,
+    /// The memory that the workload keeps rewriting, as in 128MiB.
+    #[arg(long, value_name = "SIZE", requires = "probe")]
+    pub(crate) working_set: Option<Bytes>,
+    /// How fast it writes, as in 500MB/s; as fast as it can if not given.
+    #[arg(long, value_name = "RATE", requires = "probe")]
+    pub(crate) rate: Option<ByteRate>,
+}
+
+impl ProbeArgs {
+    /// The workload and its options as one text.
+    pub(crate) fn workload(&self) -> Option<String> {
+        let workload = self.probe.as_ref()?;
+        Some(workload_text(workload, self.working_set, self.rate))
+    }
+}
+
+/// A workload and its options as one text, in bytes so that nothing is rounded.
+pub(crate) fn workload_text(
+    workload: &str,
+    working_set: Option<Bytes>,
+    rate: Option<ByteRate>,
+) -> String {
+    let mut text = workload.to_owned();
+    if let Some(Bytes(bytes)) = working_set {
+        text += &format!(",working-set={bytes}B");
+    }
+    if let Some(rate) = rate {
+        text += &format!(",rate={}B/s", rate.bytes_per_second());
+    }
+    text
+}
+
+/// Why a machine could not be run.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum VmRunError {
+    #[error("this build has no machine monitor; build it with one")]
+    NoMonitor,
+    #[error("no thread can be started to watch the standard input stream")]
+    Watch(#[source] io::Error),
+}
+
+pub(crate) fn vm_run(args: VmRunArgs) -> Result<Exit, CliError> {
+    if args.with_parent {
+        end_with_parent().map_err(VmRunError::Watch)?;
+    }
+    tracing::debug!(workload = args.probe.workload(), "starting the machine");
+    Err(VmRunError::NoMonitor.into())
+}
+
+/// The parent holds the other end of the standard input stream; the system closes it however the parent ends.
+fn end_with_parent() -> io::Result<()> {
+    thread::Builder::new().name("parent".to_owned()).spawn(|| {
+        // An error is an end, too.
+        while io::stdin().read(&mut [0; 64]).is_ok_and(|count| count > 0) {}
+        std::process::exit(i32::from(Exit::Error as u8));
+    })?;
+    Ok(())
+}

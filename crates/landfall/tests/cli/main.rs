@@ -1,0 +1,5 @@
+//! The command line, from its arguments to its output and exit code.
+
+mod migrate;
+mod monitor;
+mod operate;
