@@ -67,7 +67,7 @@ pub(crate) struct MigrateArgs {
     /// Where the destination listens: tcp:HOST:PORT or unix:PATH.
     pub(crate) uri: Uri,
     /// Throttle the guest where the migration would not arrive otherwise.
-    #[arg(long, value_enum, default_value_t, value_name = "on|off")]
+    #[arg(long, value_enum, default_value_t, value_name = "SWITCH")]
     pub(crate) auto_converge: Switch,
     #[command(flatten)]
     pub(crate) limits: LimitArgs,

@@ -55,7 +55,7 @@ impl Runs {
 #[command(after_help = EXIT_CODES)]
 pub(crate) struct DemoArgs {
     /// Which runs are shown; the one without auto-converge is not expected to arrive.
-    #[arg(long, value_enum, default_value_t)]
+    #[arg(long, value_name = "RUNS", value_enum, default_value_t)]
     pub(crate) auto_converge: Runs,
     #[command(flatten)]
     pub(crate) guest: GuestArgs,

@@ -27,7 +27,7 @@ pub(crate) struct LimitArgs {
     #[arg(long, value_name = "DURATION", default_value = "10ms", value_parser = duration)]
     pub(crate) max_stall: Duration,
     /// What happens at the end of the time limit.
-    #[arg(long, value_enum, default_value_t)]
+    #[arg(long, value_name = "ACTION", value_enum, default_value_t)]
     pub(crate) on_limit: AtLimit,
     /// Compare a digest of guest memory and state at both ends before the guest is given away. Costs downtime.
     #[arg(long)]

@@ -1,5 +1,10 @@
 //! The command line, from its arguments to its output and exit code.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "the lint's exception for tests does not reach their helper functions"
+)]
+
 mod migrate;
 mod monitor;
 mod operate;
