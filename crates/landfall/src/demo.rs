@@ -131,10 +131,12 @@ impl DemoError {
         let advice = match self {
             Self::Directory(_) => "make room in the directory for temporary files (TMPDIR)",
             Self::Spawn { .. } => "check that this program may start processes",
+            Self::Interrupted | Self::Follow(FollowError::Detached) => {
+                "nothing is left behind: run it again at any time"
+            }
             Self::Ended { .. } | Self::Monitor { .. } | Self::Follow(_) => {
                 "try again with RUST_LOG=debug, and with --machine synthetic if it was KVM"
             }
-            Self::Interrupted => "nothing is left behind: run it again at any time",
             Self::NoHtml => return None,
         };
         Some(advice.to_owned())

@@ -40,7 +40,9 @@ impl CliError {
     /// The exit code that stands for it.
     pub(crate) fn exit(&self) -> Exit {
         match self {
-            Self::Demo(DemoError::Interrupted) => Exit::Cancelled,
+            Self::Demo(DemoError::Interrupted | DemoError::Follow(FollowError::Detached)) => {
+                Exit::Cancelled
+            }
             _ => Exit::Error,
         }
     }

@@ -113,3 +113,7 @@ impl LimitArgs {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "limits_tests.rs"]
+mod tests;

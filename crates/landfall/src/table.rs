@@ -1,18 +1,20 @@
 //! Reports side by side.
 
-use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
+use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{Cell, CellAlignment, Table};
 use landfall_converge::{ByteRate, Bytes, Throttle};
 use landfall_migrate::report::{Outcome, PageCounts, Report};
 
 use crate::quantities::milliseconds;
 
-/// One column a report, with its title; one row a figure.
+/// One column a report, with its title, unless that is empty; one row a figure.
 pub(crate) fn table(runs: &[(String, &Report)]) -> String {
     let mut table = Table::new();
-    table.load_preset(UTF8_HORIZONTAL_ONLY);
-    let titles = runs.iter().map(|(title, _)| right(title));
-    table.set_header(std::iter::once(Cell::new("")).chain(titles));
+    table.load_preset(UTF8_FULL_CONDENSED);
+    if runs.iter().any(|(title, _)| !title.is_empty()) {
+        let titles = runs.iter().map(|(title, _)| right(title));
+        table.set_header(std::iter::once(Cell::new("")).chain(titles));
+    }
     for (name, figure) in ROWS {
         let figures = runs.iter().map(|(_, report)| right(&figure(report)));
         table.add_row(std::iter::once(Cell::new(name)).chain(figures));

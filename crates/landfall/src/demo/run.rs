@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use crate::demo::process::VmProcess;
 use crate::demo::{DemoArgs, DemoError, time_limit};
-use crate::follow::{begin, follow};
+use crate::follow::{FollowError, begin, follow};
 use crate::interrupts::Interrupts;
 use crate::progress::on_stderr;
 use crate::vm_run::workload_text;
@@ -48,7 +48,10 @@ pub(super) fn run(
     }
     let mut report = {
         let mut watch = on_stderr(title);
-        follow(source.client(), watch.as_mut(), interrupts)?
+        follow(source.client(), watch.as_mut(), interrupts).map_err(|error| match error {
+            FollowError::Lost(cause) => source.lost(cause),
+            other => DemoError::Follow(other),
+        })?
     };
     let holder = match report.outcome {
         Outcome::Completed => Some(&mut destination),
