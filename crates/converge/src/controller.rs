@@ -214,3 +214,7 @@ impl Controller {
         self.estimator.public()
     }
 }
+
+#[cfg(test)]
+#[path = "controller_tests.rs"]
+mod tests;

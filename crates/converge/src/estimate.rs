@@ -114,7 +114,7 @@ impl Estimator {
     /// The downtime that `pages` would cost at the bandwidth believed in.
     pub(crate) fn downtime(&self, pages: f64) -> Duration {
         if pages <= 0.0 {
-            return self.fixed_downtime;
+            return self.fixed_downtime.min(NEVER);
         }
         Duration::try_from_secs_f64(pages / self.bandwidth.pages_per_second())
             .map_or(NEVER, |time| time.saturating_add(self.fixed_downtime).min(NEVER))

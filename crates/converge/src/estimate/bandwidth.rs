@@ -87,8 +87,10 @@ impl Bandwidth {
             self.measured += stretch.seconds;
             // While young, the plain mean: the first stretch must not weigh more than the second.
             let weight = weight.max(stretch.seconds / self.measured);
-            self.deviation +=
-                weight * ((seen - self.bytes_per_second).abs().min(seen) - self.deviation);
+            if self.bytes_per_second > 0.0 {
+                let off = (seen - self.bytes_per_second).abs().min(seen);
+                self.deviation += weight * (off - self.deviation);
+            }
             self.bytes_per_second += weight * (seen - self.bytes_per_second);
         } else if seen > self.bytes_per_second {
             // With a low weight, or the upper edge of the noise would be taken for the mean.
@@ -115,7 +117,7 @@ impl Bandwidth {
     /// A cautious view of [`Self::pages_per_second`], for promises of downtime: lower where the link is unsteady.
     pub(crate) fn cautious_pages_per_second(&self) -> f64 {
         let share = self.deviation / self.bytes_per_second;
-        let caution = if share.is_finite() { (share * 0.5).clamp(0.0, 0.25) } else { 0.0 };
+        let caution = if share.is_finite() { share.clamp(0.0, 0.3) } else { 0.0 };
         self.pages_per_second() * (1.0 - caution)
     }
 

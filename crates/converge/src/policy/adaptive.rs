@@ -208,6 +208,8 @@ impl Adaptive {
                 format!("the hardest throttle allowed, {hardest}, did not bring down what remains"),
             ));
         }
+        // Calm, but not trusted: whatever would be enough now would be too little when it comes back.
+        let distrusted = self.calm >= EVIDENCE_TO_RELEASE && present.is_some();
         let above_limit = at.throttles.hardest().share() > at.limits.max_throttle.share() + 1e-9;
         let better = plan::cheapest(outlook, at.limits, &rates);
         let Some(better) = better else {
@@ -216,7 +218,7 @@ impl Adaptive {
         let settled = at.now.saturating_sub(self.changed_at) >= SETTLING;
         let worth_it = match &present {
             None => true,
-            Some(present) => settled && better.cost() < present.cost() * 0.75,
+            Some(present) => settled && !distrusted && better.cost() < present.cost() * 0.75,
         };
         (above_limit || worth_it)
             .then(|| self.hold(at, &better))
@@ -231,7 +233,8 @@ impl Adaptive {
         // One that came back from its last calm comes back from this one. To let it go before it has arrived is to lose
         // what was gained; unless this calm is already longer than the last.
         self.calm_lasted.is_none_or(|calm| {
-            time < calm.as_secs_f64() * 0.8 || at.now.saturating_sub(self.calm_since) > calm * 3 / 2
+            let so_far = at.now.saturating_sub(self.calm_since);
+            so_far.as_secs_f64() + time < calm.as_secs_f64() * 0.8 || so_far > calm * 3 / 2
         })
     }
 
