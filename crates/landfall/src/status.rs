@@ -75,17 +75,31 @@ impl Status {
     }
 
     fn migration_text(&self) -> String {
-        let report = self.migration.landfall.as_ref().and_then(|it| it.report.clone());
+        let migration = &self.migration;
+        let landfall = migration.landfall.as_ref();
+        let report = landfall.and_then(|it| it.report.clone());
         match report.map(serde_json::from_value::<Report>) {
             Some(Ok(report)) => summary(&report),
-            _ if self.migration.status == MigrationStatus::None => "none".to_owned(),
-            _ if self.migration.landfall.is_some() => View::of(&self.migration).to_string(),
-            _ => serde_json::to_value(self.migration.status)
-                .ok()
-                .and_then(|status| status.as_str().map(str::to_owned))
-                .unwrap_or_else(|| "unknown".to_owned()),
+            _ if migration.status == MigrationStatus::None => "none".to_owned(),
+            _ if landfall.is_some() && !migration.status.is_final() => {
+                View::of(migration).to_string()
+            }
+            // A guest that came in has its report at the source; QEMU has none at all.
+            _ => {
+                let status = status_word(migration.status);
+                migration
+                    .error_desc
+                    .as_ref()
+                    .map_or(status.clone(), |why| format!("{status}: {why}"))
+            }
         }
     }
+}
+
+/// The status by QEMU's name for it.
+fn status_word(status: MigrationStatus) -> String {
+    let name = serde_json::to_value(status).ok();
+    name.and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_else(|| "unknown".to_owned())
 }
 
 fn run_state(state: RunState) -> &'static str {

@@ -43,7 +43,7 @@ pub(crate) struct VmRunArgs {
     #[command(flatten)]
     pub(crate) probe: ProbeArgs,
     /// What runs the guest.
-    #[arg(long, value_enum, default_value_t)]
+    #[arg(long, value_enum, default_value_t, conflicts_with = "incoming")]
     pub(crate) machine: MachineChoice,
     /// How many vCPUs.
     #[arg(long, value_name = "N", default_value = "1", conflicts_with = "incoming")]

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use landfall_migrate::report::{Outcome, Report};
-use landfall_qmp::{Command, GuestCheck, VmStatus};
+use landfall_qmp::{Command, GuestCheck, StatusInfo, VmStatus};
 use tempfile::TempDir;
 
 use crate::demo::process::VmProcess;
@@ -33,7 +33,7 @@ pub(super) fn run(
     let uri = format!("unix:{}", socket("migration").display());
 
     let monitor = socket("destination");
-    let arguments = destination_arguments(args, &uri, &monitor);
+    let arguments = destination_arguments(&uri, &monitor);
     let mut destination = VmProcess::start("destination", arguments, &monitor, interrupts)?;
     let monitor = socket("source");
     let arguments = source_arguments(args, &monitor);
@@ -87,9 +87,8 @@ fn source_arguments(args: &DemoArgs, monitor: &Path) -> Vec<OsString> {
     .concat()
 }
 
-fn destination_arguments(args: &DemoArgs, uri: &str, monitor: &Path) -> Vec<OsString> {
-    [flag("--incoming", uri), flag("--machine", args.guest.machine.name()), flag("--qmp", monitor)]
-        .concat()
+fn destination_arguments(uri: &str, monitor: &Path) -> Vec<OsString> {
+    [flag("--incoming", uri), flag("--qmp", monitor)].concat()
 }
 
 /// Waits until the guest has been once over its working set: before, its dirty rate is not what it will be.
@@ -117,8 +116,15 @@ fn wait(machine: &mut VmProcess) -> Result<(), DemoError> {
 
 /// Asks the guest whether its memory is as it left it, and sees that every vCPU runs.
 fn integrity(holder: &mut VmProcess) -> Result<String, DemoError> {
-    let before: GuestCheck = holder.query(&Command::CheckGuest)?;
     let deadline = Instant::now() + SIGN_OF_LIFE_TIMEOUT;
+    // The source hears of the arrival a moment before the destination's monitor has taken the guest over.
+    while !holder.query::<StatusInfo>(&Command::QueryStatus)?.running {
+        if Instant::now() >= deadline {
+            return Ok("the guest does not run".to_owned());
+        }
+        wait(holder)?;
+    }
+    let before: GuestCheck = holder.query(&Command::CheckGuest)?;
     loop {
         let now: GuestCheck = holder.query(&Command::CheckGuest)?;
         let vcpus = now.vcpus.iter().zip(&before.vcpus);
