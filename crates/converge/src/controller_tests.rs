@@ -157,7 +157,7 @@ fn bounds(guest: &GuestModel) -> (f64, f64) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
     fn whatever_can_arrive_within_the_limits_does_and_keeps_every_limit(
@@ -176,7 +176,7 @@ proptest! {
         let run = simulate(&Scenario {
             limits,
             log_knows_vcpus,
-            horizon: Duration::from_secs(120),
+            horizon: Duration::from_secs(40),
             ..Scenario::new(guest.clone(), LinkModel::Constant(ByteRate::new(bandwidth)), Policy::Adaptive)
         });
         prop_assert!(run.max_throttle.share() <= max_throttle + 1e-6, "{}", run.max_throttle);
@@ -203,12 +203,33 @@ proptest! {
     }
 
     #[test]
+    fn a_link_that_jitters_is_no_reason_to_hold_a_light_guest_back(
+        guest in any_guest(),
+        headroom in 1.5..4.0_f64,
+        swing in 0.0..0.4_f64,
+        millis in 30..1_500_u64,
+    ) {
+        let (rate, _) = bounds(&guest);
+        let link = LinkModel::Wave {
+            mean: ByteRate::new(rate * headroom / (1.0 - swing)),
+            swing,
+            period: Duration::from_millis(millis),
+        };
+        let run = simulate(&Scenario {
+            horizon: Duration::from_secs(600),
+            ..Scenario::new(guest, link, Policy::Adaptive)
+        });
+        prop_assert_eq!(&run.outcome, &SimulatedOutcome::Completed, "{}", run.verdict.text);
+        prop_assert_eq!(run.stolen, Duration::ZERO);
+    }
+
+    #[test]
     fn what_arrives_without_auto_converge_arrives_as_soon_with_it(
         guest in any_guest(),
         megabytes_per_second in 40.0..800.0_f64,
     ) {
         let with = |policy| simulate(&Scenario {
-            horizon: Duration::from_secs(120),
+            horizon: Duration::from_secs(40),
             ..Scenario::new(guest.clone(), LinkModel::Constant(ByteRate::new(megabytes_per_second * 1e6)), policy)
         });
         let (off, adaptive) = (with(Policy::Off), with(Policy::Adaptive));

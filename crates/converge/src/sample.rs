@@ -46,7 +46,8 @@ pub struct Harvest {
 /// Distinct pages written since a moment in the past, over several harvests.
 ///
 /// Together with the single harvest this says whether a guest keeps rewriting the same pages: one that does writes few
-/// *distinct* pages in a long window, however fast it writes.
+/// *distinct* pages in a long window, however fast it writes. Each harvest adds to the window; whoever keeps it begins it
+/// anew about once a second of wall time, and the first harvest of a new window is then the whole of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DirtyWindow {
     /// Guest run time that the window covers.

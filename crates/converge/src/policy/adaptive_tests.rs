@@ -1,1 +1,105 @@
+use super::*;
+use crate::limits::Policy;
+use crate::sample::{DirtyWindow, Harvest, Sample};
+use crate::units::{Pages, Throttle};
+use crate::{Controller, Decision};
 
+const TICK: Duration = Duration::from_millis(50);
+/// Pages that leave in a tick: 125 MB/s.
+const LEAVE: u64 = 1_525;
+/// Pages that a sweep at 1 GB/s dirties in a tick.
+const DIRTIED: u64 = 12_207;
+
+fn controller() -> Controller {
+    let guest = GuestShape { memory: Pages(131_072), vcpus: 1 };
+    Controller::new(Policy::Adaptive, Limits::default(), guest)
+}
+
+/// A tick in which an unthrottled guest dirtied so many pages, as many of them anew as is told.
+fn tick(pass: u32, remaining: u64, dirtied: u64, newly: u64) -> Sample {
+    Sample {
+        elapsed: TICK,
+        pass,
+        sent: Pages(LEAVE).bytes(),
+        sent_pages: Pages(LEAVE),
+        remaining: Pages(remaining),
+        fixed_downtime: Duration::from_millis(5),
+        harvest: Some(Harvest {
+            elapsed: TICK,
+            guest_ran: TICK,
+            dirtied: Pages(dirtied),
+            newly_dirty: Pages(newly),
+            window: DirtyWindow { guest_ran: TICK, distinct: Pages(dirtied) },
+            ..Harvest::default()
+        }),
+    }
+}
+
+fn throttled_by(decision: &Decision) -> Option<Throttle> {
+    match decision {
+        Decision::Throttle(throttles) => Some(throttles.hardest()),
+        _ => None,
+    }
+}
+
+#[test]
+fn nobody_is_held_back_while_pages_wait_that_the_guest_does_not_touch() {
+    let mut controller = controller();
+    for _ in 0..40 {
+        assert_eq!(controller.step(tick(1, 100_000, DIRTIED, LEAVE)), Decision::KeepOn);
+    }
+    // The second pass begins: now they have been sent, and each further wait is in vain.
+    assert!(throttled_by(&controller.step(tick(2, 32_768, DIRTIED, LEAVE))).is_some());
+}
+
+#[test]
+fn one_bad_harvest_is_no_evidence() {
+    let mut controller = controller();
+    for index in 0..40 {
+        let dirtied = if index % 10 == 0 { DIRTIED } else { 100 };
+        let remaining = 60_000 - index * 1_000;
+        assert_eq!(controller.step(tick(2, remaining, dirtied, 100)), Decision::KeepOn, "{index}");
+    }
+}
+
+#[test]
+fn what_falls_by_itself_is_left_to_fall() {
+    let mut controller = controller();
+    // It writes faster than the link, but mostly to pages that wait anyway.
+    for index in 0..30 {
+        let decision = controller.step(tick(2, 90_000 - index * 1_200, DIRTIED, LEAVE / 5));
+        assert_eq!(decision, Decision::KeepOn, "{index}");
+    }
+}
+
+#[test]
+fn a_throttle_is_released_while_nothing_leaves() {
+    let mut controller = controller();
+    for _ in 0..6 {
+        controller.step(tick(2, 32_768, DIRTIED, LEAVE));
+    }
+    assert!(!controller.throttles().hardest().is_none());
+    let silent = Sample { sent: crate::Bytes(0), sent_pages: Pages(0), ..tick(2, 32_768, 0, 0) };
+    let decisions: Vec<Decision> = (0..25).map(|_| controller.step(silent.clone())).collect();
+    assert!(decisions.iter().filter_map(throttled_by).any(|throttle| throttle.is_none()));
+    assert!(controller.throttles().hardest().is_none());
+}
+
+#[test]
+fn a_throttle_that_does_not_help_is_made_the_hardest_and_then_given_up() {
+    let mut controller = controller();
+    let mut held: Vec<Throttle> = Vec::new();
+    let mut longest = 0;
+    let mut ticks = 0;
+    for _ in 0..200 {
+        // Whatever is done, as many pages become dirty as leave: the writer is none of the vCPUs.
+        if let Some(throttle) = throttled_by(&controller.step(tick(2, 32_768, DIRTIED, LEAVE))) {
+            held.push(throttle);
+        }
+        ticks = if controller.throttles().hardest().is_none() { 0 } else { ticks + 1 };
+        longest = longest.max(ticks);
+    }
+    assert!(held.iter().any(|throttle| throttle.share() > 0.985), "{held:?}");
+    assert!(held.iter().any(|throttle| throttle.is_none()), "{held:?}");
+    assert!(longest < 120, "held for {longest} ticks of 50 ms in vain");
+}

@@ -29,7 +29,7 @@ const SCAN_BYTES_PER_SECOND: f64 = 5e9;
 /// Runs the scenario to its end.
 #[must_use]
 pub fn simulate(scenario: &Scenario) -> SimulatedRun {
-    Run::new(scenario).to_the_end()
+    Run::new(scenario).carried_through()
 }
 
 /// One vCPU's throttle as it is carried out.
@@ -103,7 +103,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn to_the_end(mut self) -> SimulatedRun {
+    fn carried_through(mut self) -> SimulatedRun {
         while self.now < self.scenario.horizon {
             self.guest_writes();
             self.link_carries();
