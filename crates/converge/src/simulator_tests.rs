@@ -189,6 +189,33 @@ fn an_outage_is_called_one_and_nobody_is_held_back_for_it() {
 }
 
 #[test]
+fn a_wrong_account_of_stolen_time_costs_little() {
+    for per_mille in [2, 5, 10, 20] {
+        for workload in [Workload::Sweep { set: mib(128) }, Workload::Random { set: mib(128) }] {
+            for carries in [40.0, 125.0] {
+                let guest = GuestModel::single(mib(512), workload, rate(1000.0));
+                let run = simulate(&Scenario {
+                    stolen_error: f64::from(per_mille) / 1000.0,
+                    ..scenario(guest, carries, Policy::Adaptive)
+                });
+                assert_arrived(&run);
+                let exact = simulate(&scenario(
+                    GuestModel::single(mib(512), workload, rate(1000.0)),
+                    carries,
+                    Policy::Adaptive,
+                ));
+                assert!(
+                    seconds(run.total) < 1.15 * seconds(exact.total),
+                    "{per_mille} {workload:?} {carries}: {:?}, exact {:?}",
+                    run.total,
+                    exact.total
+                );
+            }
+        }
+    }
+}
+
+#[test]
 fn on_a_link_that_swings_the_downtime_still_holds() {
     for tenths in 1..=6 {
         let link = LinkModel::Wave {

@@ -202,10 +202,11 @@ impl<'a> Run<'a> {
 
     fn read_log(&mut self, ended_pass: bool) -> Harvest {
         let reading = self.memory.read_log(self.writers.len());
-        self.window_ran += self.ran;
+        let guest_ran = self.measured_run_time();
+        self.window_ran += guest_ran;
         let harvest = Harvest {
             elapsed: self.now - self.harvested_at,
-            guest_ran: std::mem::take(&mut self.ran),
+            guest_ran,
             dirtied: reading.dirtied,
             newly_dirty: reading.newly_dirty,
             dirtied_by_vcpu: if self.scenario.log_knows_vcpus {
@@ -223,6 +224,16 @@ impl<'a> Run<'a> {
             self.memory.restart_window();
         }
         harvest
+    }
+
+    /// Run time since the previous harvest as the machine would tell it, wrong by as much as the scenario says: now too
+    /// little, now too much.
+    fn measured_run_time(&mut self) -> Duration {
+        let elapsed = self.now - self.harvested_at;
+        let ran = std::mem::take(&mut self.ran);
+        let error = self.scenario.stolen_error * (self.now.as_secs_f64() * 97.0).sin();
+        let stolen = elapsed.saturating_sub(ran).mul_f64((1.0 + error).max(0.0));
+        elapsed.saturating_sub(stolen)
     }
 
     fn sample(&mut self, harvest: Option<Harvest>) -> Sample {
