@@ -1,0 +1,44 @@
+//! Reports as pages and pictures: one file each, with nothing to fetch and nothing to run.
+
+mod bill;
+mod chart;
+mod html;
+mod palette;
+mod picture;
+mod plot;
+mod series;
+
+use std::io;
+use std::path::Path;
+
+use landfall_migrate::report::Report;
+
+pub(crate) use html::html;
+
+/// A picture of the runs as an SVG file: memory still to send and throttle of every run, on one axis of time.
+pub(crate) fn run_picture(reports: &[Report]) -> String {
+    picture::standalone(reports).unwrap_or_else(|error| {
+        // Drawing into memory fails only where a chart has no room; a file that says so is still a file.
+        format!(
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 760 40\"><text x=\"8\" y=\"24\">This picture could not be drawn: {}</text></svg>\n",
+            plot::escaped(&error.to_string())
+        )
+    })
+}
+
+/// Writes the runs to a file: a picture where its name ends in `.svg`, a page with everything otherwise.
+///
+/// # Errors
+/// When the file cannot be written.
+pub(crate) fn write(path: &Path, title: &str, reports: &[Report]) -> io::Result<()> {
+    let text = if path.extension().is_some_and(|extension| extension == "svg") {
+        run_picture(reports)
+    } else {
+        html(title, reports)
+    };
+    std::fs::write(path, text)
+}
+
+#[cfg(test)]
+#[path = "samples.rs"]
+pub(crate) mod samples;
