@@ -20,6 +20,8 @@ use crate::follow::FollowError;
 use crate::interrupts::Interrupts;
 use crate::limits::LimitArgs;
 use crate::migrate::{json_of, tell};
+use crate::quantities::milliseconds;
+use crate::render;
 use crate::table::table;
 use crate::vm_run::MachineChoice;
 
@@ -70,7 +72,7 @@ pub(crate) struct DemoArgs {
     pub(crate) time_limit: Option<Duration>,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
-    /// Write a report with charts to this HTML file, too.
+    /// Write a report with charts to this HTML file, too; only the picture if its name ends in .svg.
     #[arg(long, value_name = "FILE")]
     pub(crate) report: Option<PathBuf>,
 }
@@ -114,8 +116,8 @@ pub(crate) enum DemoError {
     Follow(#[from] FollowError),
     #[error("interrupted")]
     Interrupted,
-    #[error("this build cannot write reports as HTML; leave --report out")]
-    NoHtml,
+    #[error("the report cannot be written to {path}")]
+    Report { path: PathBuf, source: io::Error },
 }
 
 fn said(last_words: &str) -> String {
@@ -127,8 +129,8 @@ fn said(last_words: &str) -> String {
 
 impl DemoError {
     /// What to do, where the text of the innermost cause does not say it.
-    pub(crate) fn advice(&self) -> Option<String> {
-        let advice = match self {
+    pub(crate) fn advice(&self) -> &'static str {
+        match self {
             Self::Directory(_) => "make room in the directory for temporary files (TMPDIR)",
             Self::Spawn { .. } => "check that this program may start processes",
             Self::Interrupted | Self::Follow(FollowError::Detached) => {
@@ -137,18 +139,14 @@ impl DemoError {
             Self::Ended { .. } | Self::Monitor { .. } | Self::Follow(_) => {
                 "try again with RUST_LOG=debug, and with --machine synthetic if it was KVM"
             }
-            Self::NoHtml => return None,
-        };
-        Some(advice.to_owned())
+            Self::Report { .. } => "check that the directory is there and may be written to",
+        }
     }
 }
 
 pub(crate) fn demo(args: &DemoArgs) -> Result<Exit, CliError> {
-    if args.report.is_some() {
-        return Err(DemoError::NoHtml.into());
-    }
     let interrupts = Interrupts::install()?;
-    announce(args);
+    eprintln!("{}", heading(args));
     let mut runs = Vec::new();
     for &auto_converge in args.auto_converge.auto_converge() {
         let title = title(args, auto_converge);
@@ -161,17 +159,25 @@ pub(crate) fn demo(args: &DemoArgs) -> Result<Exit, CliError> {
         }
     }
     write_runs(&runs, args.output)?;
+    if let Some(path) = &args.report {
+        let reports: Vec<_> = runs.iter().map(|(_, report)| report.clone()).collect();
+        render::write(path, &heading(args), &reports)
+            .map_err(|source| DemoError::Report { path: path.clone(), source })?;
+        eprintln!("the report is in {}", path.display());
+    }
     Ok(exit(runs.iter().map(|(_, report)| report)))
 }
 
-fn announce(args: &DemoArgs) {
+/// What is shown, in a line.
+fn heading(args: &DemoArgs) -> String {
     let GuestArgs { cpus, memory, workload, working_set, rate, .. } = &args.guest;
     let speed = rate.map_or_else(|| "full speed".to_owned(), |rate| rate.to_string());
-    eprintln!(
-        "a guest of {memory} and {cpus} vCPU, {workload} over {working_set} at {speed}; link {}; downtime limit {}",
+    let max_downtime = milliseconds(args.limits.max_downtime.as_secs_f64() * 1000.0);
+    format!(
+        "a guest of {memory} and {cpus} vCPU, {workload} over {working_set} at {speed}; link {}; \
+         downtime limit {max_downtime}",
         args.bandwidth,
-        crate::quantities::milliseconds(args.limits.max_downtime.as_secs_f64() * 1000.0),
-    );
+    )
 }
 
 fn title(args: &DemoArgs, auto_converge: bool) -> String {

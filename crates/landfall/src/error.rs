@@ -77,7 +77,7 @@ impl CliError {
             Self::Qemu { .. } => {
                 Some("give the socket of a machine started with `landfall vm run`".to_owned())
             }
-            Self::Demo(error) => error.advice(),
+            Self::Demo(error) => Some(error.advice().to_owned()),
             Self::VmRun(_) => None,
             Self::Signals(_) | Self::Json(_) => {
                 Some("this is a mistake in Landfall: please report it".to_owned())

@@ -12,6 +12,7 @@ mod limits;
 mod migrate;
 mod progress;
 mod quantities;
+mod render;
 mod settle;
 mod status;
 mod summary;
