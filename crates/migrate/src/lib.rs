@@ -2,10 +2,26 @@
 //!
 //! This crate knows nothing of KVM. A hypervisor offers it the small traits of [`machine`]; `landfall-vmm` does so for
 //! KVM and for native threads, and any other Rust VMM can.
+//!
+//! [`migrate_out`] is the source's side, [`Listener`] the destination's. Both can be cancelled through a [`Handle`].
 
 #![forbid(unsafe_code)]
 
+mod bucket;
+mod channel;
+mod control;
+mod destination;
+mod digest;
+mod dirty_set;
 pub mod machine;
 pub mod options;
 pub mod progress;
+mod recorder;
 pub mod report;
+mod source;
+pub mod wire;
+
+pub use control::{Control, Handle, control};
+pub use destination::{Arrival, Listener, ReceiveError};
+pub use dirty_set::channel_of;
+pub use source::migrate_out;

@@ -206,7 +206,8 @@ pub trait Source: Send {
     /// The throttle.
     fn throttle(&self) -> Arc<dyn VcpuThrottle>;
 
-    /// Whether the guest runs (throttled or not), rather than being paused.
+    /// Whether the guest runs (throttled or not), rather than being paused. Asked just before [`Source::pause`]; what it
+    /// says then is what the destination does with the guest.
     fn is_running(&self) -> bool;
 
     /// Stops every vCPU and device; a throttled vCPU goes straight to paused. When this returns nothing of the guest
@@ -216,7 +217,8 @@ pub trait Source: Send {
     /// When a vCPU does not stop.
     fn pause(&mut self) -> Result<(), MachineError>;
 
-    /// Lets the guest run again.
+    /// Undoes [`Source::pause`]: a guest that ran before it runs again, with the throttle that is set; one that was
+    /// paused already stays so.
     ///
     /// # Errors
     /// When a vCPU does not start.

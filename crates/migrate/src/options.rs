@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use landfall_converge::{ByteRate, Limits, Policy};
+use landfall_converge::{ByteRate, Limits, Policy, SteppedParameters};
 use serde::{Deserialize, Serialize};
 
 /// Where a destination listens.
@@ -56,6 +56,8 @@ pub struct Options {
     pub policy: Policy,
     /// What it may cost.
     pub limits: Limits,
+    /// The parameters of [`Policy::Stepped`]; the other policies have none.
+    pub stepped: SteppedParameters,
     /// The most that may leave a second; `None` for as much as the link takes.
     pub max_bandwidth: Option<ByteRate>,
     /// Compare a digest of guest memory and state at both ends before the guest is given away. Costs downtime.
@@ -72,6 +74,7 @@ impl Options {
             uri,
             policy: Policy::default(),
             limits: Limits::default(),
+            stepped: SteppedParameters::default(),
             max_bandwidth: None,
             verify: false,
             peer_timeout: Duration::from_secs(10),

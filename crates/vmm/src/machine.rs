@@ -6,7 +6,7 @@ use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use landfall_converge::{Bytes, VcpuThrottles};
+use landfall_converge::{Bytes, Throttle, VcpuThrottles};
 use landfall_migrate::machine::{
     Destination, DirtyLog, DirtySink, GuestMemory, Host, MachineError, MachineKind, Source,
     StolenTime, VcpuThrottle,
@@ -104,8 +104,14 @@ pub struct Vm {
     gates: Vec<Arc<Gate>>,
     dirty_log: Mutex<Box<dyn DirtyLog>>,
     logging: AtomicBool,
-    /// Whether the guest should run, as its users see it.
-    running: Mutex<bool>,
+    intent: Mutex<Intent>,
+}
+
+/// Whether the guest should run: only where its users want it to, and no migration holds it.
+#[derive(Clone, Copy, Debug, Default)]
+struct Intent {
+    wanted: bool,
+    held: bool,
 }
 
 impl std::fmt::Debug for Vm {
@@ -195,7 +201,7 @@ impl Vm {
             gates,
             dirty_log: Mutex::new(dirty_log),
             logging: AtomicBool::new(false),
-            running: Mutex::new(false),
+            intent: Mutex::new(Intent::default()),
         }))
     }
 
@@ -205,46 +211,76 @@ impl Vm {
         &self.configuration
     }
 
-    /// Whether the guest runs, as its users see it.
+    /// Whether the guest runs as far as its users are concerned: also while a switchover holds it for a moment.
     #[must_use]
     pub fn is_running(&self) -> bool {
-        *self.running()
+        self.intent().wanted
     }
 
-    fn running(&self) -> MutexGuard<'_, bool> {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Whether a migration holds the guest.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        self.intent().held
     }
 
-    /// Stops every vCPU, and returns when all have stopped.
+    fn intent(&self) -> MutexGuard<'_, Intent> {
+        self.intent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Stops the guest for its users, and returns when every vCPU has stopped.
     ///
     /// # Errors
-    /// When one does not stop.
+    /// When a vCPU does not stop.
     pub fn pause(&self) -> Result<(), VmError> {
-        let mut running = self.running();
-        // All are asked before the first is waited for, so that they stop together.
-        for gate in &self.gates {
-            gate.pause();
-        }
-        for gate in &self.gates {
-            gate.wait_stopped(STOP_TIMEOUT)?;
-        }
-        *running = false;
-        Ok(())
+        let mut intent = self.intent();
+        intent.wanted = false;
+        self.carry_out(*intent)
     }
 
-    /// Lets every vCPU run.
+    /// Lets the guest run for its users; it waits where a migration holds it.
     ///
     /// # Errors
     /// When the guest is over.
     pub fn resume(&self) -> Result<(), VmError> {
-        let mut running = self.running();
-        if self.gates.iter().any(|gate| gate.state() == RunState::Finished) {
-            return Err(VmError::Ended);
+        let mut intent = self.intent();
+        intent.wanted = true;
+        self.carry_out(*intent)
+    }
+
+    /// Stops the guest for a migration, and returns when every vCPU has stopped. Nobody but [`Vm::release`] lets it run
+    /// again.
+    ///
+    /// # Errors
+    /// When a vCPU does not stop.
+    pub fn hold(&self) -> Result<(), VmError> {
+        let mut intent = self.intent();
+        intent.held = true;
+        self.carry_out(*intent)
+    }
+
+    /// The migration lets the guest go: it runs again if its users want it to.
+    ///
+    /// # Errors
+    /// When the guest is over.
+    pub fn release(&self) -> Result<(), VmError> {
+        let mut intent = self.intent();
+        intent.held = false;
+        self.carry_out(*intent)
+    }
+
+    fn carry_out(&self, intent: Intent) -> Result<(), VmError> {
+        if intent.wanted && !intent.held {
+            if self.gates.iter().any(|gate| gate.state() == RunState::Finished) {
+                return Err(VmError::Ended);
+            }
+            self.gates.iter().for_each(|gate| gate.run());
+            return Ok(());
         }
+        // All are asked before the first is waited for, so that they stop together.
+        self.gates.iter().for_each(|gate| gate.pause());
         for gate in &self.gates {
-            gate.run();
+            gate.wait_stopped(STOP_TIMEOUT)?;
         }
-        *running = true;
         Ok(())
     }
 
@@ -252,6 +288,19 @@ impl Vm {
     #[must_use]
     pub fn vcpu_states(&self) -> Vec<RunState> {
         self.gates.iter().map(|gate| gate.state()).collect()
+    }
+
+    /// The hardest throttle of any vCPU now.
+    #[must_use]
+    pub fn throttled(&self) -> Throttle {
+        let duties = self.gates.iter().filter_map(|gate| gate.duty());
+        duties.map(|duty| duty.throttle()).fold(Throttle::NONE, Throttle::max)
+    }
+
+    /// The numbers of the threads that run the vCPUs, as the kernel knows them; 0 for one that has not begun.
+    #[must_use]
+    pub fn vcpu_threads(&self) -> Vec<i32> {
+        self.gates.iter().map(|gate| gate.thread_id()).collect()
     }
 
     /// Whether guest writes are being logged.
@@ -271,12 +320,11 @@ impl Vm {
     /// # Errors
     /// When the guest does not stop or its memory cannot be read.
     pub fn check(&self) -> Result<GuestCheck, VmError> {
-        let was_running = self.is_running();
-        self.pause()?;
+        // Held by this lock, so that neither users nor a migration start the guest meanwhile.
+        let intent = self.intent();
+        self.carry_out(Intent { held: true, ..*intent })?;
         let checked = probe::check(&self.plan, &self.ram);
-        if was_running {
-            self.resume()?;
-        }
+        self.carry_out(*intent)?;
         Ok(checked?)
     }
 
@@ -428,11 +476,11 @@ impl Source for Movable {
     }
 
     fn pause(&mut self) -> Result<(), MachineError> {
-        Ok(self.0.pause()?)
+        Ok(self.0.hold()?)
     }
 
     fn resume(&mut self) -> Result<(), MachineError> {
-        Ok(self.0.resume()?)
+        Ok(self.0.release()?)
     }
 
     fn save(&mut self) -> Result<Vec<u8>, MachineError> {

@@ -65,6 +65,7 @@ struct Inner {
     stall_began: Option<Moment>,
     stolen: StolenTime,
     kick: Option<Box<dyn Fn() + Send>>,
+    thread_id: i32,
 }
 
 /// A vCPU did not stop in time.
@@ -106,6 +107,7 @@ impl Gate {
                 stall_began: None,
                 stolen: StolenTime::default(),
                 kick: None,
+                thread_id: 0,
             }),
             wanted: Condvar::new(),
             reached: Condvar::new(),
@@ -117,6 +119,18 @@ impl Gate {
     #[must_use]
     pub fn state(&self) -> RunState {
         lock(&self.inner).state
+    }
+
+    /// The duty cycle that it is held to; `None` when it is free.
+    #[must_use]
+    pub fn duty(&self) -> Option<DutyCycle> {
+        lock(&self.inner).rhythm.map(|rhythm| rhythm.duty())
+    }
+
+    /// The number of its thread as the kernel knows it; 0 before the thread has begun.
+    #[must_use]
+    pub fn thread_id(&self) -> i32 {
+        lock(&self.inner).thread_id
     }
 
     /// How long it was held back, the stall under way included.
@@ -206,7 +220,10 @@ impl Gate {
 
     /// Called once, by the vCPU thread before anything else: `kick` makes it leave the guest.
     pub(super) fn attach(&self, kick: Box<dyn Fn() + Send>) {
-        lock(&self.inner).kick = Some(kick);
+        let mut inner = lock(&self.inner);
+        inner.kick = Some(kick);
+        // SAFETY: always valid.
+        inner.thread_id = unsafe { libc::gettid() };
     }
 
     /// What the vCPU thread may do now.

@@ -37,6 +37,11 @@ impl Rhythm {
         self.duty = duty;
     }
 
+    /// What it carries out.
+    pub(super) fn duty(&self) -> DutyCycle {
+        self.duty
+    }
+
     /// When the run slice ends.
     pub(super) fn run_until(&self) -> Moment {
         self.run_until

@@ -1,0 +1,152 @@
+//! The pages still to send, and the rules that keep an old copy from overtaking a new one.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use landfall_converge::{DirtyWindow, Pages};
+
+use crate::machine::{MemoryLayout, PageIndex};
+use crate::wire::PageRun;
+
+const WORD_PAGES: u64 = 64;
+/// Pages that always use the same channel together: 2 MiB, so that each channel gets long runs.
+const CHANNEL_CHUNK_PAGES: u64 = 512;
+
+/// The channel that a page uses, always the same one: what is sent later on a channel arrives later, so an old copy of
+/// a page can never overtake a new one.
+#[must_use]
+pub fn channel_of(page: PageIndex, channels: u16) -> u16 {
+    let chunk = page.0 / CHANNEL_CHUNK_PAGES;
+    u16::try_from(chunk % u64::from(channels.max(1))).unwrap_or(0)
+}
+
+/// A set of pages, shared by the one who harvests the dirty log and those who send.
+///
+/// A sender takes a page *before* it reads its content. A write that comes after the reading is in the dirty log and so
+/// comes back with a later harvest; taken after the reading, the mark of such a write would be lost.
+#[derive(Debug)]
+pub(crate) struct DirtySet {
+    words: Box<[AtomicU64]>,
+    layout: MemoryLayout,
+    pages: AtomicU64,
+}
+
+impl DirtySet {
+    /// An empty set of the pages of `layout`.
+    #[must_use]
+    pub(crate) fn empty(layout: &MemoryLayout) -> Self {
+        let words = layout.end().div_ceil(WORD_PAGES);
+        Self {
+            words: (0..words).map(|_| AtomicU64::new(0)).collect(),
+            layout: layout.clone(),
+            pages: AtomicU64::new(0),
+        }
+    }
+
+    /// The set of all pages of `layout`.
+    #[must_use]
+    pub(crate) fn full(layout: &MemoryLayout) -> Self {
+        let set = Self::empty(layout);
+        for range in layout.ranges() {
+            for word in range.start / WORD_PAGES..range.end / WORD_PAGES {
+                set.merge(word, u64::MAX);
+            }
+        }
+        set
+    }
+
+    /// How many pages are in it.
+    #[must_use]
+    pub(crate) fn pages(&self) -> Pages {
+        Pages(self.pages.load(Ordering::Acquire))
+    }
+
+    /// Adds pages `word * 64 + bit` for every bit set; gives how many were not in it already. Pages where the guest has
+    /// no memory are left out.
+    pub(crate) fn merge(&self, word: u64, bits: u64) -> Pages {
+        let slot = usize::try_from(word).ok().and_then(|index| self.words.get(index));
+        let Some(slot) = slot.filter(|_| self.layout.contains_run(PageIndex(word * WORD_PAGES), 1))
+        else {
+            return Pages(0);
+        };
+        // The count goes up first: a sender that takes the bit at once must not bring it below zero.
+        let offered = u64::from(bits.count_ones());
+        self.pages.fetch_add(offered, Ordering::AcqRel);
+        let before = slot.fetch_or(bits, Ordering::AcqRel);
+        let newly = u64::from((bits & !before).count_ones());
+        self.pages.fetch_sub(offered - newly, Ordering::AcqRel);
+        Pages(newly)
+    }
+
+    /// Takes the first run of pages at or after `from` that belongs to `channel` of `channels`, `most` pages at most.
+    #[must_use]
+    pub(crate) fn take_run(
+        &self,
+        from: PageIndex,
+        most: u64,
+        channel: u16,
+        channels: u16,
+    ) -> Option<PageRun> {
+        let mut page = from.0;
+        while page < self.layout.end() {
+            if channel_of(PageIndex(page), channels) != channel {
+                page = (page / CHANNEL_CHUNK_PAGES + 1) * CHANNEL_CHUNK_PAGES;
+                continue;
+            }
+            let slot = self.words.get(usize::try_from(page / WORD_PAGES).ok()?)?;
+            let shift = page % WORD_PAGES;
+            let ahead = slot.load(Ordering::Relaxed) >> shift;
+            if ahead == 0 {
+                page = (page / WORD_PAGES + 1) * WORD_PAGES;
+                continue;
+            }
+            let skip = u64::from(ahead.trailing_zeros());
+            let count =
+                u64::from((!(ahead >> skip)).trailing_zeros()).min(most.clamp(1, WORD_PAGES));
+            let ones = if count == WORD_PAGES { u64::MAX } else { (1 << count) - 1 };
+            // Only the sender of this channel takes bits of this word, so those that it has seen are still there.
+            slot.fetch_and(!(ones << (shift + skip)), Ordering::AcqRel);
+            self.pages.fetch_sub(count, Ordering::AcqRel);
+            return Some(PageRun { first: PageIndex(page + skip), count });
+        }
+        None
+    }
+}
+
+/// Wall time after which a window begins anew, so that it forgets.
+const WINDOW: Duration = Duration::from_secs(1);
+
+/// Distinct pages over several harvests.
+#[derive(Debug)]
+pub(crate) struct WindowUnion {
+    words: Box<[u64]>,
+    window: DirtyWindow,
+    age: Duration,
+}
+
+impl WindowUnion {
+    pub(crate) fn new(layout: &MemoryLayout) -> Self {
+        let words = usize::try_from(layout.end().div_ceil(WORD_PAGES)).unwrap_or(0);
+        Self { words: vec![0; words].into(), window: DirtyWindow::default(), age: Duration::ZERO }
+    }
+
+    pub(crate) fn add(&mut self, word: u64, bits: u64) {
+        if let Some(slot) = usize::try_from(word).ok().and_then(|index| self.words.get_mut(index)) {
+            self.window.distinct += Pages(u64::from((bits & !*slot).count_ones()));
+            *slot |= bits;
+        }
+    }
+
+    /// A harvest that covers `elapsed`, in which the guest ran for `guest_ran`, is complete: the window with it, which
+    /// begins anew when it is long enough.
+    pub(crate) fn harvested(&mut self, elapsed: Duration, guest_ran: Duration) -> DirtyWindow {
+        self.age += elapsed;
+        self.window.guest_ran += guest_ran;
+        let window = self.window;
+        if self.age >= WINDOW {
+            self.words.fill(0);
+            (self.window, self.age) = (DirtyWindow::default(), Duration::ZERO);
+        }
+        window
+    }
+}

@@ -1,0 +1,200 @@
+//! Stopping the guest, sending the last of it, and giving it away.
+
+use std::time::Instant;
+
+use super::precopy::Passes;
+use super::run::{Ended, Event, Run};
+use super::sender::Command;
+use crate::digest::digest;
+use crate::progress::Phase;
+use crate::recorder::Timing;
+use crate::report::{EventKind, Outcome, Report};
+use crate::wire::{Commit, Finish, Message, Ready};
+
+/// The guest is about to be stopped.
+#[derive(Debug)]
+pub(super) struct Switchover {
+    span: tracing::Span,
+}
+
+/// What stopping the guest came to.
+pub(super) enum Stopped {
+    /// What is left fits into the downtime.
+    Fits(StoppedGuest),
+    /// It does not; the guest runs again.
+    DoesNotFit(Passes),
+}
+
+/// The guest is stopped and every page that it wrote is known.
+#[derive(Debug)]
+pub(super) struct StoppedGuest {
+    span: tracing::Span,
+    timing: Timing,
+}
+
+/// The destination has everything, has checked it, and waits for the word.
+#[derive(Debug)]
+pub(super) struct ReadyToCommit {
+    span: tracing::Span,
+    timing: Timing,
+    digest: Option<u32>,
+}
+
+/// The guest was given away.
+#[derive(Debug)]
+pub(super) struct Committed {
+    timing: Timing,
+    digest: Option<u32>,
+}
+
+impl Switchover {
+    pub(super) fn new() -> Self {
+        Self { span: tracing::info_span!("switchover") }
+    }
+
+    /// Stops the guest, from throttled straight to paused, and reads the dirty log for the last time: now it is exact.
+    pub(super) fn stop(self, run: &mut Run<'_>) -> Result<Stopped, Ended> {
+        let entered = self.span.entered();
+        let began = Instant::now();
+        run.paused = true;
+        run.machine.pause().map_err(|error| Ended::Machine("stop the guest", error))?;
+        let stopped = Instant::now();
+        run.harvest(true)?;
+        let synced = Instant::now();
+        let remaining = run.dirty.pages();
+        let fixed = run.fixed_downtime();
+        let accepted = run.controller.accepts_switchover(remaining, fixed);
+        let predicted = run.controller.estimates().expected_downtime;
+        if accepted {
+            run.enter(Phase::Switchover);
+            let timing = Timing::stopped(began, stopped, synced, predicted);
+            return Ok(Stopped::Fits(StoppedGuest { span: entered.exit(), timing }));
+        }
+        run.machine.resume().map_err(|error| Ended::Machine("resume the guest", error))?;
+        run.paused = false;
+        run.recorder.event(EventKind::SwitchoverAbandoned {
+            predicted_downtime_ms: predicted.as_secs_f64() * 1e3,
+        });
+        drop(entered);
+        Ok(Stopped::DoesNotFit(Passes::again(run)))
+    }
+}
+
+impl StoppedGuest {
+    /// Sends the last pages and the state, and waits until the destination has checked all of it.
+    pub(super) fn send_the_rest(mut self, run: &mut Run<'_>) -> Result<ReadyToCommit, Ended> {
+        let entered = self.span.entered();
+        // The limit on bandwidth holds also now: the prediction counted on it.
+        // A pass under way goes on to its end; this one takes what lies behind its cursor.
+        run.pass += 1;
+        let last = run.pass;
+        run.command(Command::Pass(last))?;
+        // The guest's state is read while its last pages are on their way.
+        let saving = Instant::now();
+        let state = run.machine.save().map_err(|error| Ended::Machine("save its state", error))?;
+        let saved = saving.elapsed();
+        let digest = if run.options.verify {
+            let memory = run.machine.memory();
+            Some(
+                digest(memory.as_ref(), &state)
+                    .map_err(|error| Ended::Machine("read guest memory", error))?,
+            )
+        } else {
+            None
+        };
+        wait_for_pages(run, last)?;
+        // The last pages are no pass of their own.
+        run.pass -= 1;
+        self.timing.pages_received();
+        run.command(Command::Message(Message::State(state)))?;
+        run.command(Command::Message(Message::Finish(Finish { digest })))?;
+        let Ready { load } = run.expect("it was checking what it has", |event| match event {
+            Event::Peer(Message::Ready(ready)) => Some(ready),
+            _ => None,
+        })?;
+        self.timing.ready();
+        run.recorder.learn_state_time(saved + load);
+        Ok(ReadyToCommit { span: entered.exit(), timing: self.timing, digest })
+    }
+}
+
+/// However long the last pages take, the destination must go on receiving them.
+fn wait_for_pages(run: &mut Run<'_>, last: u32) -> Result<(), Ended> {
+    loop {
+        let before = run.counters.bytes();
+        let received = run.expect("the last pages were sent to it", |event| match event {
+            Event::Peer(Message::PassReceived { pass }) => Some(pass),
+            _ => None,
+        });
+        match received {
+            Ok(pass) if pass == last => return Ok(()),
+            Ok(_) => {}
+            // Slow is not silent: as long as bytes leave, somebody reads them.
+            Err(Ended::Silent(..)) if run.counters.bytes() > before => {}
+            Err(ended) => return Err(ended),
+        }
+    }
+}
+
+impl ReadyToCommit {
+    /// Gives the guest away.
+    pub(super) fn commit(self, run: &mut Run<'_>) -> Result<Committed, Ended> {
+        let entered = self.span.entered();
+        // The last moment at which it can be called off.
+        if run.control.is_cancelled() {
+            return Err(Ended::Cancelled);
+        }
+        // From this line on the guest may be running at the destination, whatever this side still sees or does not see.
+        // Nothing may ever resume it here: that is why only this function makes a `Committed`, and why whatever goes
+        // wrong from here on is not an `Ended` any more.
+        let commit = Commit { run: run.was_running };
+        let _ = run.command(Command::Message(Message::Commit(commit)));
+        drop(entered);
+        run.enter(Phase::Committed);
+        Ok(Committed { timing: self.timing, digest: self.digest })
+    }
+}
+
+impl Committed {
+    /// Waits to hear that the guest runs, and writes the bill.
+    pub(super) fn conclude(mut self, mut run: Run<'_>) -> Report {
+        let _span = tracing::info_span!("committed").entered();
+        let running = run.expect("it was starting the guest", |event| {
+            match event {
+                Event::Peer(Message::Running(running)) => Some(running),
+                // The word has left for the other side.
+                Event::Sent => {
+                    self.timing.committed();
+                    None
+                }
+                _ => None,
+            }
+        });
+        let (outcome, reason) = match running {
+            Ok(_) => {
+                self.timing.running();
+                (Outcome::Completed, None)
+            }
+            Err(why) => (
+                Outcome::InDoubt,
+                Some(format!(
+                    "the guest was given away, but the destination has not said that it runs ({why}); it stays paused here. \
+                     Find out whether it runs there, then decide here with: landfall settle SOCKET run|discard"
+                )),
+            ),
+        };
+        run.record_stolen();
+        run.recorder.timing(&self.timing);
+        // Given away or in doubt, the guest writes nothing here any more.
+        if let Err(error) = run.machine.dirty_log().stop() {
+            tracing::warn!("the dirty log could not be switched off: {error}");
+        }
+        let mut report = run.report(outcome, reason);
+        if self.digest.is_some() && outcome == Outcome::Completed {
+            // The destination compares before it says ready.
+            report.integrity = "ok".to_owned();
+        }
+        run.close(None);
+        report
+    }
+}

@@ -1,0 +1,525 @@
+//! What all phases share: the machine, the controller, the events that are waited for, and what happens on failure.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use landfall_converge::{
+    ByteRate, Bytes, Controller, Decision, GuestShape, Harvest, Pages, Policy, Sample, Sampling,
+    VcpuThrottles,
+};
+
+use super::sender::{Command, Counters};
+use crate::bucket::TokenBucket;
+use crate::channel::Channel;
+use crate::control::{Control, Request};
+use crate::dirty_set::{DirtySet, WindowUnion};
+use crate::machine::{DirtySink, MachineError, Source, VcpuThrottle};
+use crate::options::{Adjustment, Options};
+use crate::progress::{Observer, Phase, Progress};
+use crate::recorder::Recorder;
+use crate::report::{EventKind, Outcome, Report};
+use crate::wire::{Message, WireError};
+
+/// How often the controller is asked, whatever the policy; also how often watchers hear.
+const TICK: Duration = Duration::from_millis(50);
+/// How long the destination is given to hear why it is called off, once the guest is safe.
+const FAREWELL: Duration = Duration::from_millis(500);
+/// How long the other side's reason is waited for after the connection broke under a write.
+const LAST_WORDS: Duration = Duration::from_millis(300);
+
+/// What the migration's own thread is told.
+#[derive(Debug)]
+pub(super) enum Event {
+    /// The connection was made, or was not.
+    Connected(std::io::Result<Channel>),
+    /// A pass has left.
+    PassSent,
+    /// A message has left.
+    Sent,
+    /// Nothing leaves any more.
+    SendFailed(WireError),
+    /// The destination said something.
+    Peer(Message),
+    /// The destination says nothing any more.
+    PeerGone(WireError),
+    /// Somebody wants something.
+    Requested(Request),
+}
+
+/// Why a migration ended with the guest at the source.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Ended {
+    #[error("cancelled")]
+    Cancelled,
+    #[error("{0}")]
+    GaveUp(String),
+    #[error(
+        "the destination cannot be reached: {0}; is a destination waiting there? (landfall vm run --incoming URI)"
+    )]
+    Unreachable(std::io::Error),
+    #[error("the destination refused or failed: {0}")]
+    PeerFailed(String),
+    #[error("the connection to the destination was lost: {}; the guest goes on here, start the migration again", describe(.0))]
+    Lost(WireError),
+    #[error(
+        "the destination has not answered within {0:?} while {1}; is it alive? The guest goes on here"
+    )]
+    Silent(Duration, &'static str),
+    #[error("the machine could not {0}: {1}")]
+    Machine(&'static str, MachineError),
+    #[error("the system gives no thread: {0}")]
+    Thread(std::io::Error),
+}
+
+fn describe(error: &WireError) -> String {
+    match error {
+        WireError::Io(cause) => format!("{error} ({cause})"),
+        _ => error.to_string(),
+    }
+}
+
+/// The connection and the threads that serve it.
+#[derive(Debug)]
+pub(super) struct Link {
+    pub(super) stream: Channel,
+    pub(super) commands: Sender<Command>,
+    pub(super) sender: JoinHandle<()>,
+    pub(super) reader: JoinHandle<()>,
+}
+
+/// What a step of the pre-copy came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    Going,
+    PassEnded,
+    SwitchOver,
+}
+
+/// One migration, from the source's side.
+pub(super) struct Run<'m> {
+    pub(super) machine: &'m mut dyn Source,
+    pub(super) options: Options,
+    pub(super) control: Control,
+    observer: &'m mut dyn Observer,
+    pub(super) events: Receiver<Event>,
+    pub(super) post: Sender<Event>,
+    pub(super) controller: Controller,
+    throttle: Arc<dyn VcpuThrottle>,
+    pub(super) dirty: Arc<DirtySet>,
+    window: WindowUnion,
+    pub(super) bucket: Arc<TokenBucket>,
+    pub(super) counters: Arc<Counters>,
+    pub(super) recorder: Recorder,
+    pub(super) link: Option<Link>,
+    /// Whether the guest ran when the migration began, and so shall run when it is over.
+    pub(super) was_running: bool,
+    pub(super) logging: bool,
+    pub(super) paused: bool,
+    pub(super) pass: u32,
+    pub(super) round_trip: Duration,
+    /// How long reading the dirty log took last.
+    sync_time: Duration,
+    progress: Progress,
+    pass_under_way: bool,
+    next_tick: Instant,
+    sampled: SampledAt,
+    harvested: HarvestedAt,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct SampledAt {
+    time: Instant,
+    sent: u64,
+    pages: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct HarvestedAt {
+    time: Instant,
+    stolen: Duration,
+}
+
+/// What one harvest gave.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Harvested {
+    dirtied: Pages,
+    newly: Pages,
+}
+
+struct HarvestSink<'a> {
+    dirty: &'a DirtySet,
+    window: &'a mut WindowUnion,
+    harvested: Harvested,
+    by_vcpu: Vec<Pages>,
+}
+
+impl DirtySink for HarvestSink<'_> {
+    fn mark(&mut self, word: u64, bits: u64) {
+        self.window.add(word, bits);
+        self.harvested.dirtied += Pages(u64::from(bits.count_ones()));
+        self.harvested.newly += self.dirty.merge(word, bits);
+    }
+
+    fn attribute(&mut self, vcpu: usize, pages: Pages) {
+        if self.by_vcpu.len() <= vcpu {
+            self.by_vcpu.resize(vcpu + 1, Pages(0));
+        }
+        self.by_vcpu[vcpu] += pages;
+    }
+}
+
+impl<'m> Run<'m> {
+    pub(super) fn new(
+        machine: &'m mut dyn Source,
+        options: &Options,
+        control: Control,
+        observer: &'m mut dyn Observer,
+    ) -> Self {
+        let (post, events) = channel();
+        control.forward(post.clone(), Event::Requested);
+        let memory = machine.memory();
+        let throttle = machine.throttle();
+        throttle.reset_stolen();
+        let shape = GuestShape { memory: memory.layout().pages(), vcpus: throttle.stolen().len() };
+        let now = Instant::now();
+        Self {
+            was_running: machine.is_running(),
+            controller: Controller::new(options.policy, options.limits, shape)
+                .with_stepped(options.stepped),
+            dirty: Arc::new(DirtySet::full(memory.layout())),
+            window: WindowUnion::new(memory.layout()),
+            bucket: Arc::new(TokenBucket::new(options.max_bandwidth)),
+            counters: Arc::default(),
+            recorder: Recorder::new(now),
+            link: None,
+            logging: false,
+            paused: false,
+            pass: 0,
+            round_trip: Duration::ZERO,
+            sync_time: Duration::ZERO,
+            progress: Progress {
+                total: shape.memory,
+                remaining: shape.memory,
+                ..Progress::default()
+            },
+            pass_under_way: false,
+            next_tick: now + TICK,
+            sampled: SampledAt { time: now, sent: 0, pages: 0 },
+            harvested: HarvestedAt { time: now, stolen: Duration::ZERO },
+            options: options.clone(),
+            machine,
+            control,
+            observer,
+            events,
+            post,
+            throttle,
+        }
+    }
+
+    /// Tells watchers and the record that a phase begins.
+    pub(super) fn enter(&mut self, phase: Phase) {
+        self.progress.phase = phase;
+        self.recorder.event(EventKind::Phase { phase });
+        self.observer.phase(phase);
+        self.publish();
+    }
+
+    /// Waits for something to happen until `until`. What ends the migration comes back as an error; what others want to
+    /// be changed is changed.
+    pub(super) fn next(&mut self, until: Instant) -> Result<Option<Event>, Ended> {
+        loop {
+            let wait = until.saturating_duration_since(Instant::now());
+            match self.events.recv_timeout(wait) {
+                Err(RecvTimeoutError::Timeout) => return Ok(None),
+                // Impossible, for `self.post` lives; and harmless.
+                Err(RecvTimeoutError::Disconnected) => return Err(Ended::Cancelled),
+                Ok(Event::Requested(Request::Cancel)) => return Err(Ended::Cancelled),
+                Ok(Event::Requested(Request::Adjust(adjustment))) => self.adjust(adjustment),
+                Ok(Event::Peer(Message::Failed { reason })) => {
+                    return Err(Ended::PeerFailed(reason));
+                }
+                Ok(Event::SendFailed(error) | Event::PeerGone(error)) => {
+                    return Err(self.lost(error));
+                }
+                Ok(event) => return Ok(Some(event)),
+            }
+        }
+    }
+
+    /// Waits for what `wanted` picks out; ticks go on meanwhile.
+    pub(super) fn expect<T>(
+        &mut self,
+        what: &'static str,
+        mut wanted: impl FnMut(Event) -> Option<T>,
+    ) -> Result<T, Ended> {
+        let deadline = Instant::now() + self.options.peer_timeout;
+        loop {
+            match self.next(deadline)? {
+                None => return Err(Ended::Silent(self.options.peer_timeout, what)),
+                Some(event) => {
+                    if let Some(found) = wanted(event) {
+                        return Ok(found);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The connection broke. If the destination has said why, that is the better reason: it may arrive after the error.
+    fn lost(&mut self, error: WireError) -> Ended {
+        if self.control.is_cancelled() {
+            return Ended::Cancelled;
+        }
+        let until = Instant::now() + LAST_WORDS;
+        while let Ok(event) =
+            self.events.recv_timeout(until.saturating_duration_since(Instant::now()))
+        {
+            match event {
+                Event::Peer(Message::Failed { reason }) => return Ended::PeerFailed(reason),
+                Event::PeerGone(_) => break,
+                _ => {}
+            }
+        }
+        match error {
+            WireError::Timeout => Ended::Silent(self.options.peer_timeout, "pages were sent to it"),
+            error => Ended::Lost(error),
+        }
+    }
+
+    fn adjust(&mut self, adjustment: Adjustment) {
+        if let Some(limits) = adjustment.limits {
+            self.options.limits = limits;
+            self.controller.set_limits(limits);
+        }
+        if let Some(rate) = adjustment.max_bandwidth {
+            self.options.max_bandwidth = rate;
+            self.bucket.set_rate(rate);
+        }
+    }
+
+    pub(super) fn command(&self, command: Command) -> Result<(), Ended> {
+        let sent = self.link.as_ref().map(|link| link.commands.send(command));
+        // A sender that is gone has said why before it went.
+        if matches!(sent, Some(Ok(()))) { Ok(()) } else { Err(Ended::Lost(WireError::Closed)) }
+    }
+
+    pub(super) fn begin_pass(&mut self) -> Result<(), Ended> {
+        self.pass += 1;
+        self.pass_under_way = true;
+        self.recorder.event(EventKind::Pass { pass: self.pass });
+        self.progress.pass = self.pass;
+        self.observer.pass(self.pass);
+        self.command(Command::Pass(self.pass))
+    }
+
+    /// Waits for the next tick or event of the pre-copy, and does what is due.
+    pub(super) fn precopy_step(&mut self) -> Result<Step, Ended> {
+        match self.next(self.next_tick)? {
+            None => {
+                self.next_tick = Instant::now() + TICK;
+                let by_timer = matches!(self.options.policy.sampling(), Sampling::Timer(_));
+                // A pass with nothing to send has ended, also where the dirty log is read at the end of passes only.
+                let idle = !self.pass_under_way;
+                let early = self.dirty.pages() <= self.controller.pass_ends_at();
+                let harvest = by_timer || idle || early;
+                let step = self.sample(harvest, !by_timer)?;
+                if step == Step::Going && idle && self.dirty.pages() > Pages(0) {
+                    self.begin_pass()?;
+                }
+                Ok(step)
+            }
+            Some(Event::PassSent) => {
+                self.pass_under_way = false;
+                let by_timer = matches!(self.options.policy.sampling(), Sampling::Timer(_));
+                if !by_timer && self.sample(true, true)? == Step::SwitchOver {
+                    return Ok(Step::SwitchOver);
+                }
+                if self.dirty.pages() > Pages(0) {
+                    self.begin_pass()?;
+                }
+                Ok(Step::PassEnded)
+            }
+            Some(_) => Ok(Step::Going),
+        }
+    }
+
+    /// Measures, asks the controller, and does what it decides, but for the switchover.
+    fn sample(&mut self, harvest: bool, ended_pass: bool) -> Result<Step, Ended> {
+        let harvest = if harvest { Some(self.harvest(ended_pass)?) } else { None };
+        let now = Instant::now();
+        let (sent, pages) = (self.counters.bytes(), self.counters.pages());
+        let sample = Sample {
+            elapsed: now - self.sampled.time,
+            pass: self.pass,
+            sent: Bytes(sent - self.sampled.sent),
+            sent_pages: Pages(pages - self.sampled.pages),
+            remaining: self.dirty.pages(),
+            fixed_downtime: self.fixed_downtime(),
+            harvest,
+        };
+        let bandwidth = ByteRate::of(sample.sent, sample.elapsed);
+        self.sampled = SampledAt { time: now, sent, pages };
+        let decision = self.controller.step(sample);
+        match &decision {
+            Decision::Throttle(throttles) => {
+                self.throttle.set(throttles);
+                self.recorder.throttle(throttles.hardest(), self.controller.reason());
+            }
+            Decision::GiveUp(reason) => {
+                let text = format!("{reason}; {}", self.controller.verdict().text);
+                self.publish();
+                return Err(Ended::GaveUp(text));
+            }
+            Decision::KeepOn | Decision::SwitchOver => {}
+        }
+        self.recorder.verdict(self.controller.verdict());
+        self.publish();
+        self.recorder.point(&self.progress, bandwidth);
+        Ok(if decision == Decision::SwitchOver { Step::SwitchOver } else { Step::Going })
+    }
+
+    /// Reads the dirty log into the set of pages to send.
+    pub(super) fn harvest(&mut self, ended_pass: bool) -> Result<Harvest, Ended> {
+        let before = Instant::now();
+        let mut sink = HarvestSink {
+            dirty: &self.dirty,
+            window: &mut self.window,
+            harvested: Harvested::default(),
+            by_vcpu: Vec::new(),
+        };
+        self.machine
+            .dirty_log()
+            .harvest(&mut sink)
+            .map_err(|error| Ended::Machine("read its dirty log", error))?;
+        let Harvested { dirtied, newly } = sink.harvested;
+        let dirtied_by_vcpu = sink.by_vcpu;
+        let now = Instant::now();
+        self.sync_time = now - before;
+        let stolen = self.mean_stolen();
+        let elapsed = now - self.harvested.time;
+        let guest_ran = elapsed.saturating_sub(stolen.saturating_sub(self.harvested.stolen));
+        self.harvested = HarvestedAt { time: now, stolen };
+        Ok(Harvest {
+            elapsed,
+            guest_ran,
+            dirtied,
+            newly_dirty: newly,
+            dirtied_by_vcpu,
+            window: self.window.harvested(elapsed, guest_ran),
+            ended_pass,
+        })
+    }
+
+    /// Harvests are counted from now on.
+    pub(super) fn harvests_begin(&mut self) {
+        self.harvested = HarvestedAt { time: Instant::now(), stolen: self.mean_stolen() };
+        self.sampled.time = Instant::now();
+        self.next_tick = Instant::now() + TICK;
+    }
+
+    fn mean_stolen(&self) -> Duration {
+        let stolen = self.throttle.stolen();
+        let count = u32::try_from(stolen.len()).unwrap_or(u32::MAX).max(1);
+        stolen.iter().map(|vcpu| vcpu.total).sum::<Duration>() / count
+    }
+
+    /// The part of the downtime that does not depend on pages.
+    pub(super) fn fixed_downtime(&self) -> Duration {
+        // Stopping takes some 0.1 ms a vCPU and device state a few; both have been measured where it is not the first
+        // attempt. Ready, commit and running are three messages, one after the other.
+        let state = self.recorder.state_time().unwrap_or(Duration::from_millis(5));
+        self.sync_time + state + self.round_trip * 2
+    }
+
+    fn publish(&mut self) {
+        let estimates = self.controller.estimates();
+        let progress = &mut self.progress;
+        progress.elapsed = self.recorder.elapsed();
+        progress.remaining = self.dirty.pages();
+        progress.sent = Bytes(self.counters.bytes());
+        progress.pages = self.counters.page_counts();
+        progress.bandwidth = estimates.bandwidth;
+        progress.dirty_rate = estimates.dirty_rate;
+        progress.expected_downtime = estimates.expected_downtime;
+        progress.throttle = self.controller.throttles().hardest();
+        progress.verdict = Some(self.controller.verdict().clone());
+        self.observer.progress(progress);
+    }
+
+    /// The migration is over and the guest stays: lets it run as before, unthrottled, with its dirty log off, and only
+    /// then tells the destination.
+    pub(super) fn survive(mut self, ended: Ended) -> Report {
+        let stolen = self.throttle.stolen();
+        self.throttle.set(&VcpuThrottles::Released);
+        let mut troubles = Vec::new();
+        if self.paused {
+            match self.machine.resume() {
+                Ok(()) => self.paused = false,
+                Err(error) => troubles.push(format!("the guest could not be resumed: {error}")),
+            }
+        }
+        if self.logging
+            && let Err(error) = self.machine.dirty_log().stop()
+        {
+            troubles.push(format!("the dirty log could not be switched off: {error}"));
+        }
+        let outcome = match &ended {
+            Ended::Cancelled => Outcome::Cancelled,
+            Ended::GaveUp(_) => Outcome::GaveUp,
+            _ => Outcome::Failed,
+        };
+        troubles.insert(0, ended.to_string());
+        let reason = troubles.join("; ");
+        self.recorder.stolen(&stolen);
+        let report = self.report(outcome, Some(reason.clone()));
+        self.close(Some(reason));
+        report
+    }
+
+    /// Ends the link; tells the destination `farewell` if it still listens.
+    pub(super) fn close(&mut self, farewell: Option<String>) {
+        let Some(link) = self.link.take() else { return };
+        self.bucket.stop();
+        if let Some(reason) = farewell {
+            // A sender that is gone says nothing any more.
+            let _ = link.commands.send(Command::Message(Message::Cancel { reason }));
+        }
+        drop(link.commands);
+        let until = Instant::now() + FAREWELL;
+        while !link.sender.is_finished() {
+            match self.events.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                Ok(Event::Sent | Event::SendFailed(_)) | Err(_) => break,
+                Ok(_) => {}
+            }
+        }
+        link.stream.shutdown();
+        // Panics there have been printed already.
+        let _ = link.sender.join();
+        let _ = link.reader.join();
+    }
+
+    /// The bill.
+    pub(super) fn report(&mut self, outcome: Outcome, reason: Option<String>) -> Report {
+        let estimates = self.controller.estimates();
+        let memory = self.machine.memory().layout().pages().bytes();
+        let mut report = self.recorder.report(outcome, reason, self.machine.kind(), memory);
+        report.policy = self.options.policy;
+        report.auto_converge = self.options.policy != Policy::Off;
+        report.downtime_limit_ms = self.options.limits.max_downtime.as_secs_f64() * 1e3;
+        report.passes = self.pass;
+        report.sent_bytes = self.counters.bytes();
+        report.pages = self.counters.page_counts();
+        report.dirty_rate_bytes_per_second = estimates.unthrottled_dirty_rate.bytes_per_second();
+        report.bandwidth_bytes_per_second = estimates.bandwidth.bytes_per_second();
+        report.verdict = Some(self.controller.verdict().clone());
+        report
+    }
+
+    /// What was stolen so far, for the bill.
+    pub(super) fn record_stolen(&mut self) {
+        let stolen = self.throttle.stolen();
+        self.recorder.stolen(&stolen);
+    }
+}

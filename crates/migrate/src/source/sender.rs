@@ -1,0 +1,212 @@
+//! The thread that sends: walks the dirty set, reads pages, and writes them down.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, Sender as Post};
+
+use landfall_converge::PAGE_SIZE;
+
+use super::run::Event;
+use crate::bucket::TokenBucket;
+use crate::channel::Channel;
+use crate::dirty_set::DirtySet;
+use crate::machine::{GuestMemory, MachineError, PageIndex};
+use crate::report::PageCounts;
+use crate::wire::{Encoder, MAX_RUN_PAGES, Message, PageRun, WireError};
+
+/// Runs of zero pages in one message.
+const MAX_ZERO_RUNS: usize = 1024;
+const PAGE: usize = 4096;
+const _: () = assert!(PAGE as u64 == PAGE_SIZE);
+
+/// What the sender is to do.
+#[derive(Debug)]
+pub(super) enum Command {
+    /// Send what is dirty, from the first page to the last, once.
+    Pass(u32),
+    /// Say something.
+    Message(Message),
+}
+
+/// What has left, by all senders together. Each number is written by senders and read for statistics only.
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    bytes: AtomicU64,
+    zero: AtomicU64,
+    raw: AtomicU64,
+}
+
+impl Counters {
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn pages(&self) -> u64 {
+        self.zero.load(Ordering::Relaxed) + self.raw.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn page_counts(&self) -> PageCounts {
+        PageCounts {
+            zero: self.zero.load(Ordering::Relaxed),
+            raw: self.raw.load(Ordering::Relaxed),
+            ..PageCounts::default()
+        }
+    }
+}
+
+/// Why a pass was left.
+#[derive(Debug)]
+enum Interrupted {
+    /// The migration is being stopped.
+    Stopped,
+    Wire(WireError),
+    Memory(MachineError),
+}
+
+impl From<WireError> for Interrupted {
+    fn from(error: WireError) -> Self {
+        Self::Wire(error)
+    }
+}
+
+/// The sender of one channel.
+pub(super) struct Sender {
+    pub(super) channel: u16,
+    pub(super) channels: u16,
+    pub(super) stream: Channel,
+    pub(super) memory: Arc<dyn GuestMemory>,
+    pub(super) dirty: Arc<DirtySet>,
+    pub(super) bucket: Arc<TokenBucket>,
+    pub(super) counters: Arc<Counters>,
+    pub(super) encoder: Encoder,
+}
+
+impl Sender {
+    /// Serves `commands` until there are no more, or nothing can be sent any more.
+    pub(super) fn serve(mut self, commands: &Receiver<Command>, post: &Post<Event>) {
+        let mut walk = Walk { buffer: vec![0; PAGE * 64], zero_runs: Vec::new() };
+        for command in commands {
+            let event = match command {
+                Command::Pass(pass) => match self.pass(pass, &mut walk) {
+                    Ok(()) => Event::PassSent,
+                    // Said already by who stopped it; a farewell may follow.
+                    Err(Interrupted::Stopped) => continue,
+                    Err(Interrupted::Wire(error)) => Event::SendFailed(error),
+                    Err(Interrupted::Memory(error)) => {
+                        tracing::error!("guest memory cannot be read: {error}");
+                        Event::SendFailed(WireError::Unexpected("guest memory cannot be read"))
+                    }
+                },
+                Command::Message(message) => match self.say(&message) {
+                    Ok(()) => Event::Sent,
+                    Err(error) => Event::SendFailed(error),
+                },
+            };
+            let failed = matches!(event, Event::SendFailed(_));
+            // A migration that has ended listens no more.
+            if post.send(event).is_err() || failed {
+                return;
+            }
+        }
+    }
+
+    fn say(&mut self, message: &Message) -> Result<(), WireError> {
+        let bytes = self.encoder.write(&mut self.stream, message)?;
+        self.sent(bytes);
+        Ok(())
+    }
+
+    fn sent(&self, bytes: u64) {
+        self.bucket.spend(bytes);
+        self.counters.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    fn pass(&mut self, pass: u32, walk: &mut Walk) -> Result<(), Interrupted> {
+        let mut cursor = PageIndex(0);
+        loop {
+            self.bucket.wait().map_err(|_| Interrupted::Stopped)?;
+            let most = self.bucket.run_pages().min(MAX_RUN_PAGES);
+            let Some(run) = self.dirty.take_run(cursor, most, self.channel, self.channels) else {
+                break;
+            };
+            cursor = run.first.offset(run.count);
+            self.send_run(run, walk)?;
+        }
+        self.flush_zeros(walk)?;
+        Ok(self.say(&Message::PassEnd { pass })?)
+    }
+
+    /// Sends a run: its zero pages by number, the others as they are.
+    fn send_run(&mut self, run: PageRun, walk: &mut Walk) -> Result<(), Interrupted> {
+        let bytes = usize::try_from(run.count).map_or(0, |count| count * PAGE);
+        let mut buffer = std::mem::take(&mut walk.buffer);
+        let content = &mut buffer[..bytes];
+        // Copied, because the guest goes on writing: the checksum must be that of the bytes that are sent.
+        let read = self.memory.read_pages(run.first, content).map_err(Interrupted::Memory);
+        let sent = read.and_then(|()| self.send_content(run.first, content, walk));
+        walk.buffer = buffer;
+        sent
+    }
+
+    fn send_content(
+        &mut self,
+        first: PageIndex,
+        content: &[u8],
+        walk: &mut Walk,
+    ) -> Result<(), Interrupted> {
+        let mut rest = content;
+        let mut at = first;
+        while !rest.is_empty() {
+            let zero = is_zero(&rest[..PAGE]);
+            let pages = rest.chunks_exact(PAGE).take_while(|page| is_zero(page) == zero).count();
+            let (part, after) = rest.split_at(pages * PAGE);
+            let count = pages as u64;
+            if zero {
+                walk.zero_runs.push(PageRun { first: at, count });
+                if walk.zero_runs.len() >= MAX_ZERO_RUNS {
+                    self.flush_zeros(walk)?;
+                }
+            } else {
+                let bytes = self.encoder.write_pages(&mut self.stream, at, part)?;
+                self.counters.raw.fetch_add(count, Ordering::Relaxed);
+                self.sent(bytes);
+            }
+            at = at.offset(count);
+            rest = after;
+        }
+        Ok(())
+    }
+
+    fn flush_zeros(&mut self, walk: &mut Walk) -> Result<(), WireError> {
+        if walk.zero_runs.is_empty() {
+            return Ok(());
+        }
+        let runs = joined(std::mem::take(&mut walk.zero_runs));
+        let pages: u64 = runs.iter().map(|run| run.count).sum();
+        self.say(&Message::ZeroPages(runs))?;
+        self.counters.zero.fetch_add(pages, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+struct Walk {
+    buffer: Vec<u8>,
+    zero_runs: Vec<PageRun>,
+}
+
+/// Neighbouring runs made one: an empty guest is a single run.
+fn joined(runs: Vec<PageRun>) -> Vec<PageRun> {
+    let mut joined: Vec<PageRun> = Vec::new();
+    for run in runs {
+        match joined.last_mut() {
+            Some(last) if last.first.offset(last.count) == run.first => last.count += run.count,
+            _ => joined.push(run),
+        }
+    }
+    joined
+}
+
+/// Whether a page is all zeros. Blocks of 64 bytes are folded without a branch, which compilers turn into wide loads.
+fn is_zero(page: &[u8]) -> bool {
+    page.chunks_exact(64).all(|block| block.iter().fold(0, |any, byte| any | byte) == 0)
+}

@@ -1,0 +1,129 @@
+//! The process of one machine: from the command line to the end.
+
+use std::path::PathBuf;
+use std::sync::mpsc::channel;
+use std::thread;
+
+use landfall_migrate::machine::MachineKind;
+use landfall_migrate::options::Uri;
+use landfall_qmp::{BindError, EventBroadcast, MonitorServer, QmpError, Version};
+
+use crate::machine::{Configuration, Vm, VmError, VmEvent, best_machine};
+use crate::monitor::{Monitor, ProcessEvent};
+
+/// What a machine's process is to do.
+#[derive(Clone, Debug)]
+pub struct RunOptions {
+    /// Where the monitor listens: the path of a Unix socket.
+    pub qmp: PathBuf,
+    /// Where the guest comes from.
+    pub guest: GuestOrigin,
+}
+
+/// Where the guest comes from.
+#[derive(Clone, Debug)]
+pub enum GuestOrigin {
+    /// A new guest.
+    Fresh {
+        /// What is asked for; `None` for the best that this host has.
+        machine: Option<MachineKind>,
+        /// What it is made from; the kind of machine in it is replaced by the one chosen.
+        configuration: Configuration,
+    },
+    /// A guest that comes in; its configuration comes with it.
+    Incoming(Uri),
+}
+
+/// Why a machine's process ended with an error.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The monitor's socket.
+    #[error(transparent)]
+    Monitor(#[from] BindError),
+    /// The machine.
+    #[error(transparent)]
+    Vm(#[from] VmError),
+    /// The destination's socket.
+    #[error("{}", .0.desc)]
+    Listen(QmpError),
+    /// No guest has come in.
+    #[error("no guest has come in: {0}")]
+    NotArrived(String),
+    /// The guest is over.
+    #[error("{0}")]
+    GuestEnded(String),
+    /// No thread.
+    #[error("the system gives no thread to watch the guest")]
+    Thread(#[source] std::io::Error),
+}
+
+/// Runs a machine until its monitor is told to quit.
+///
+/// `say` is given what a person should know, a line at a time.
+///
+/// # Errors
+/// When the machine cannot be made, the monitor or the destination cannot listen, no guest has come in, or the guest
+/// has ended of itself.
+pub fn run(options: RunOptions, mut say: impl FnMut(&str)) -> Result<(), RunError> {
+    let (process, happened) = channel();
+    let (vm_events, guest_ended) = channel();
+    let broadcast = EventBroadcast::new();
+    let monitor = Monitor::new(broadcast.clone(), process, vm_events.clone());
+    let incoming = match options.guest {
+        GuestOrigin::Fresh { machine, configuration } => {
+            let (machine, reason) = match machine {
+                Some(machine) => (machine, None),
+                None => {
+                    let (machine, reason) = best_machine();
+                    (machine, reason.map(|error| crate::monitor::chain(&error)))
+                }
+            };
+            let vm = Vm::new(Configuration { machine, ..configuration }, &vm_events)?;
+            say(&match (machine, &reason) {
+                (MachineKind::Kvm, _) => "a guest in KVM".to_owned(),
+                (_, None) => "a synthetic guest: threads of this process, no KVM".to_owned(),
+                (_, Some(why)) => {
+                    format!("a synthetic guest: threads of this process, because {why}")
+                }
+            });
+            vm.resume()?;
+            monitor.adopt(vm, reason);
+            None
+        }
+        GuestOrigin::Incoming(uri) => Some(uri),
+    };
+    let watcher = monitor.clone();
+    thread::Builder::new()
+        .name("guest-watch".to_owned())
+        .spawn(move || {
+            for VmEvent::Ended(why) in guest_ended {
+                watcher.guest_ended(&why);
+            }
+        })
+        .map_err(RunError::Thread)?;
+    if let Some(uri) = &incoming {
+        monitor.listen(uri).map_err(RunError::Listen)?;
+        say(&format!("waiting for a guest at {uri}"));
+    }
+    // The monitor's socket comes last: who can connect to it finds a machine that is ready.
+    let _server = MonitorServer::bind(
+        &options.qmp,
+        Version::landfall(env!("CARGO_PKG_VERSION")),
+        std::sync::Arc::new(monitor.clone()),
+        broadcast,
+    )?;
+    say(&format!("the monitor listens on {}", options.qmp.display()));
+    for event in happened {
+        match event {
+            ProcessEvent::Quit => break,
+            ProcessEvent::Arrived => say("the guest has come in"),
+            ProcessEvent::GuestEnded(why) => return Err(RunError::GuestEnded(why)),
+            // A machine that was started to take one guest in has nothing else to do.
+            ProcessEvent::NotArrived(why) if incoming.is_some() => {
+                return Err(RunError::NotArrived(why));
+            }
+            ProcessEvent::NotArrived(why) => say(&format!("no guest has come in: {why}")),
+        }
+    }
+    Ok(())
+}
