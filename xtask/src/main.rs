@@ -1,2 +1,67 @@
-//! Tasks.
-fn main() {}
+//! Landfall's tasks: `cargo xtask test` runs every test there is, `cargo xtask fuzz` fuzzes for longer.
+
+#![forbid(unsafe_code)]
+
+mod command;
+mod fuzz;
+mod lint;
+mod model;
+mod python;
+mod step;
+mod suite;
+mod tools;
+mod workspace;
+
+use std::num::NonZeroU32;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::step::{STEPS, Step};
+use crate::workspace::Workspace;
+
+/// Landfall's tasks.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Runs every test there is, one step after the other, and sums up at the end.
+    #[command(after_help = steps_help())]
+    Test {
+        /// Only these steps; all of them if none is named.
+        #[arg(value_name = "STEP", value_parser = step_named)]
+        steps: Vec<&'static Step>,
+    },
+    /// Fuzzes the decoder of the wire protocol.
+    Fuzz {
+        /// For how long.
+        #[arg(long, default_value = "15")]
+        minutes: NonZeroU32,
+    },
+}
+
+fn steps_help() -> String {
+    let lines = STEPS.iter().map(|step| format!("  {:<12} {}\n", step.name, step.about));
+    format!("Steps:\n{}", lines.collect::<String>())
+}
+
+fn step_named(name: &str) -> Result<&'static Step, String> {
+    STEPS.iter().find(|step| step.name == name).ok_or_else(|| {
+        let names: Vec<_> = STEPS.iter().map(|step| step.name).collect();
+        format!("there is no such step; there are {}", names.join(", "))
+    })
+}
+
+fn main() -> ExitCode {
+    let workspace = Workspace::of_this_program();
+    match Cli::parse().task {
+        Task::Test { steps } if steps.is_empty() => step::run(STEPS, &workspace),
+        Task::Test { steps } => step::run(steps, &workspace),
+        Task::Fuzz { minutes } => fuzz::run_long(&workspace, minutes),
+    }
+}
