@@ -4,7 +4,7 @@ mod process;
 mod run;
 
 use std::io::{self, Write};
-use std::num::NonZeroU32;
+use std::num::NonZeroU16;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use clap::{Args, ValueEnum};
 use landfall_converge::{ByteRate, Bytes};
 use landfall_migrate::report::{Outcome, Report};
 use landfall_qmp::ClientError;
+use landfall_vmm::probe::{ParseWorkloadError, Pattern, Workload};
 
 use crate::args::{Output, OutputArgs};
 use crate::error::CliError;
@@ -86,19 +87,38 @@ pub(crate) struct GuestArgs {
     pub(crate) machine: MachineChoice,
     /// How many vCPUs.
     #[arg(long, value_name = "N", default_value = "1")]
-    pub(crate) cpus: NonZeroU32,
+    pub(crate) cpus: NonZeroU16,
     /// The guest's memory, as in 512MiB.
     #[arg(long, value_name = "SIZE", default_value = "512MiB")]
     pub(crate) memory: Bytes,
-    /// What the guest does: sweep, random, read-only or bursts.
-    #[arg(long, default_value = "sweep")]
+    /// What the guest does: sweep, random, read-only or bursts; with options as in bursts,on=300ms,off=1s.
+    #[arg(long, default_value = "sweep", value_parser = workload)]
     pub(crate) workload: String,
-    /// The memory that it keeps rewriting, as in 128MiB.
-    #[arg(long, value_name = "SIZE", default_value = "128MiB")]
-    pub(crate) working_set: Bytes,
+    /// The memory that it keeps rewriting, as in 128MiB, which is what it is if not given.
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) working_set: Option<Bytes>,
     /// How fast it writes, as in 500MB/s; as fast as it can if not given.
     #[arg(long, value_name = "RATE")]
     pub(crate) rate: Option<ByteRate>,
+}
+
+/// Refuses what is no workload here, rather than in the process that would run it.
+fn workload(text: &str) -> Result<String, ParseWorkloadError> {
+    text.parse::<Workload>().map(|_| text.to_owned())
+}
+
+impl GuestArgs {
+    /// The workload with its options, as `vm run` takes it. The flags come last, so that they are what counts.
+    fn workload(&self) -> String {
+        let mut text = self.workload.clone();
+        if let Some(Bytes(bytes)) = self.working_set {
+            text += &format!(",working-set={bytes}B");
+        }
+        if let Some(rate) = self.rate {
+            text += &format!(",rate={}B/s", rate.bytes_per_second());
+        }
+        text
+    }
 }
 
 /// Why the demonstration could not be shown.
@@ -170,11 +190,20 @@ pub(crate) fn demo(args: &DemoArgs) -> Result<Exit, CliError> {
 
 /// What is shown, in a line.
 fn heading(args: &DemoArgs) -> String {
-    let GuestArgs { cpus, memory, workload, working_set, rate, .. } = &args.guest;
-    let speed = rate.map_or_else(|| "full speed".to_owned(), |rate| rate.to_string());
+    let GuestArgs { cpus, memory, .. } = &args.guest;
+    // Parsed once already, when it was taken from the command line.
+    let workload: Workload = args.guest.workload().parse().unwrap_or_default();
+    let pattern = match (workload.pattern, workload.burst) {
+        (_, Some(_)) => "bursts",
+        (Pattern::Sweep, None) => "sweep",
+        (Pattern::Random, None) => "random writes",
+        (Pattern::ReadOnly, None) => "reads only",
+    };
+    let working_set = workload.working_set;
+    let speed = workload.rate.map_or_else(|| "full speed".to_owned(), |rate| rate.to_string());
     let max_downtime = milliseconds(args.limits.max_downtime.as_secs_f64() * 1000.0);
     format!(
-        "a guest of {memory} and {cpus} vCPU, {workload} over {working_set} at {speed}; link {}; \
+        "a guest of {memory} and {cpus} vCPU, {pattern} over {working_set} at {speed}; link {}; \
          downtime limit {max_downtime}",
         args.bandwidth,
     )

@@ -20,7 +20,7 @@ fn the_defaults_are_the_case_that_qemu_takes_half_a_minute_for() {
     let args = args("landfall demo");
     assert_eq!(args.auto_converge, Runs::Both);
     assert_eq!(args.guest.memory, Bytes(512 << 20));
-    assert_eq!(args.guest.working_set, Bytes(128 << 20));
+    assert_eq!(args.guest.workload().parse(), Ok(Workload::default()));
     assert_eq!(args.bandwidth, ByteRate::new(125e6));
     assert_eq!(args.limits.max_downtime, Duration::from_millis(300));
 }
@@ -49,4 +49,22 @@ fn a_harmed_guest_or_a_broken_run_is_a_failure_in_either() {
     assert_eq!(exit([broken(), completed()].iter()), Exit::Failed);
     let cancelled = Report { outcome: Outcome::Cancelled, ..gave_up() };
     assert_eq!(exit([cancelled].iter()), Exit::Cancelled);
+}
+
+#[test]
+fn flags_of_the_workload_count_more_than_its_options() {
+    let args = args(
+        "landfall demo --workload bursts,working-set=1MiB,on=1s --working-set 2MiB --rate 5MB/s",
+    );
+    let workload: Workload = args.guest.workload().parse().unwrap();
+    assert_eq!(workload.working_set, Bytes(2 << 20));
+    assert_eq!(workload.rate, Some(ByteRate::new(5e6)));
+    assert!(workload.burst.is_some());
+    assert!(heading(&args).contains("bursts over 2 MiB at 5 MB/s"), "{}", heading(&args));
+}
+
+#[test]
+fn a_workload_that_is_none_is_wrong_usage() {
+    let line = ["landfall", "demo", "--workload", "dance"];
+    assert_eq!(Cli::try_parse_from(line).unwrap_err().exit_code(), 2);
 }

@@ -1,13 +1,17 @@
 //! `landfall vm run`: a machine in this process.
 
 use std::io::{self, Read};
-use std::num::NonZeroU32;
+use std::num::NonZeroU16;
 use std::path::PathBuf;
 use std::thread;
 
 use clap::{Args, ValueEnum};
 use landfall_converge::{ByteRate, Bytes};
+use landfall_migrate::machine::MachineKind;
 use landfall_migrate::options::Uri;
+use landfall_vmm::machine::Configuration;
+use landfall_vmm::probe::Workload;
+use landfall_vmm::process::{GuestOrigin, RunError, RunOptions, run};
 
 use crate::error::CliError;
 use crate::exit::Exit;
@@ -33,6 +37,15 @@ impl MachineChoice {
             Self::Synthetic => "synthetic",
         }
     }
+
+    /// Which machine is asked for; `None` for the best that there is.
+    fn kind(self) -> Option<MachineKind> {
+        match self {
+            Self::Auto => None,
+            Self::Kvm => Some(MachineKind::Kvm),
+            Self::Synthetic => Some(MachineKind::Synthetic),
+        }
+    }
 }
 
 #[derive(Clone, Debug, Args)]
@@ -47,7 +60,7 @@ pub(crate) struct VmRunArgs {
     pub(crate) machine: MachineChoice,
     /// How many vCPUs.
     #[arg(long, value_name = "N", default_value = "1", conflicts_with = "incoming")]
-    pub(crate) cpus: NonZeroU32,
+    pub(crate) cpus: NonZeroU16,
     /// The guest's memory, as in 512MiB.
     #[arg(long, value_name = "SIZE", default_value = "512MiB", conflicts_with = "incoming")]
     pub(crate) memory: Bytes,
@@ -72,7 +85,7 @@ pub(crate) struct ProbeArgs {
         required_unless_present = "incoming",
         conflicts_with = "incoming"
     )]
-    pub(crate) probe: Option<String>,
+    pub(crate) probe: Option<Workload>,
     /// The memory that the workload keeps rewriting, as in 128MiB.
     #[arg(long, value_name = "SIZE", requires = "probe")]
     pub(crate) working_set: Option<Bytes>,
@@ -82,44 +95,51 @@ pub(crate) struct ProbeArgs {
 }
 
 impl ProbeArgs {
-    /// The workload and its options as one text.
-    pub(crate) fn workload(&self) -> Option<String> {
-        let workload = self.probe.as_ref()?;
-        Some(workload_text(workload, self.working_set, self.rate))
+    /// The workload as it was asked for; a flag of its own goes before an option of the workload.
+    fn workload(&self) -> Workload {
+        let workload = self.probe.unwrap_or_default();
+        Workload {
+            working_set: self.working_set.unwrap_or(workload.working_set),
+            rate: self.rate.or(workload.rate),
+            ..workload
+        }
     }
 }
 
-/// A workload and its options as one text, in bytes so that nothing is rounded.
-pub(crate) fn workload_text(
-    workload: &str,
-    working_set: Option<Bytes>,
-    rate: Option<ByteRate>,
-) -> String {
-    let mut text = workload.to_owned();
-    if let Some(Bytes(bytes)) = working_set {
-        text += &format!(",working-set={bytes}B");
+impl VmRunArgs {
+    fn options(self) -> RunOptions {
+        let guest = match self.incoming {
+            Some(uri) => GuestOrigin::Incoming(uri),
+            None => GuestOrigin::Fresh {
+                machine: self.machine.kind(),
+                configuration: Configuration {
+                    // Replaced by the one that is chosen.
+                    machine: self.machine.kind().unwrap_or(MachineKind::Kvm),
+                    memory: self.memory,
+                    vcpus: usize::from(self.cpus.get()),
+                    workload: self.probe.workload(),
+                },
+            },
+        };
+        RunOptions { qmp: self.qmp, guest }
     }
-    if let Some(rate) = rate {
-        text += &format!(",rate={}B/s", rate.bytes_per_second());
-    }
-    text
 }
 
 /// Why a machine could not be run.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum VmRunError {
-    #[error("this build has no machine monitor; build it with one")]
-    NoMonitor,
     #[error("no thread can be started to watch the standard input stream")]
     Watch(#[source] io::Error),
+    #[error(transparent)]
+    Run(#[from] RunError),
 }
 
 pub(crate) fn vm_run(args: VmRunArgs) -> Result<Exit, CliError> {
     if args.with_parent {
         end_with_parent().map_err(VmRunError::Watch)?;
     }
-    tracing::debug!(workload = args.probe.workload(), "starting the machine");
-    Err(VmRunError::NoMonitor.into())
+    run(args.options(), |line| eprintln!("{line}")).map_err(VmRunError::Run)?;
+    Ok(Exit::Done)
 }
 
 /// The parent holds the other end of the standard input stream; the system closes it however the parent ends.

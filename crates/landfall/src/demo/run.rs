@@ -13,7 +13,6 @@ use crate::demo::{DemoArgs, DemoError, time_limit};
 use crate::follow::{FollowError, begin, follow};
 use crate::interrupts::Interrupts;
 use crate::progress::on_stderr;
-use crate::vm_run::workload_text;
 
 /// A slow guest is migrated before it has been once over its working set.
 const WARM_UP_TIMEOUT: Duration = Duration::from_secs(10);
@@ -76,9 +75,8 @@ fn flag(name: &str, value: impl Into<OsString>) -> [OsString; 2] {
 
 fn source_arguments(args: &DemoArgs, monitor: &Path) -> Vec<OsString> {
     let guest = &args.guest;
-    let workload = workload_text(&guest.workload, Some(guest.working_set), guest.rate);
     [
-        flag("--probe", workload),
+        flag("--probe", guest.workload()),
         flag("--machine", guest.machine.name()),
         flag("--cpus", guest.cpus.to_string()),
         flag("--memory", format!("{}B", guest.memory.0)),

@@ -5,6 +5,7 @@
     reason = "the lint's exception for tests does not reach their helper functions"
 )]
 
+mod demo;
 mod migrate;
 mod monitor;
 mod operate;
