@@ -108,8 +108,9 @@ impl Listener {
         host: &mut dyn Host,
         control: &Control,
     ) -> Result<Arrival, ReceiveError> {
-        control.interrupt(self.acceptor.waker().map_err(WireError::from)?);
         loop {
+            // Each time anew: while a connection was looked at, cancelling would have ended that.
+            control.interrupt(self.acceptor.waker().map_err(WireError::from)?);
             let accepted = self.acceptor.accept();
             if control.is_cancelled() {
                 return Err(ReceiveError::Cancelled);

@@ -30,6 +30,8 @@ pub(super) enum Stopped {
 pub(super) struct StoppedGuest {
     span: tracing::Span,
     timing: Timing,
+    /// Whether the guest ran until now, and so shall run at the destination.
+    ran: bool,
 }
 
 /// The destination has everything, has checked it, and waits for the word.
@@ -37,6 +39,7 @@ pub(super) struct StoppedGuest {
 pub(super) struct ReadyToCommit {
     span: tracing::Span,
     timing: Timing,
+    ran: bool,
     digest: Option<u32>,
 }
 
@@ -55,6 +58,7 @@ impl Switchover {
     /// Stops the guest, from throttled straight to paused, and reads the dirty log for the last time: now it is exact.
     pub(super) fn stop(self, run: &mut Run<'_>) -> Result<Stopped, Ended> {
         let entered = self.span.entered();
+        let ran = run.machine.is_running();
         let began = Instant::now();
         run.paused = true;
         run.machine.pause().map_err(|error| Ended::Machine("stop the guest", error))?;
@@ -68,7 +72,7 @@ impl Switchover {
         if accepted {
             run.enter(Phase::Switchover);
             let timing = Timing::stopped(began, stopped, synced, predicted);
-            return Ok(Stopped::Fits(StoppedGuest { span: entered.exit(), timing }));
+            return Ok(Stopped::Fits(StoppedGuest { span: entered.exit(), timing, ran }));
         }
         run.machine.resume().map_err(|error| Ended::Machine("resume the guest", error))?;
         run.paused = false;
@@ -114,7 +118,7 @@ impl StoppedGuest {
         })?;
         self.timing.ready();
         run.recorder.learn_state_time(saved + load);
-        Ok(ReadyToCommit { span: entered.exit(), timing: self.timing, digest })
+        Ok(ReadyToCommit { span: entered.exit(), timing: self.timing, ran: self.ran, digest })
     }
 }
 
@@ -141,13 +145,15 @@ impl ReadyToCommit {
     pub(super) fn commit(self, run: &mut Run<'_>) -> Result<Committed, Ended> {
         let entered = self.span.entered();
         // The last moment at which it can be called off.
+        run.nothing_ended_it()?;
         if run.control.is_cancelled() {
             return Err(Ended::Cancelled);
         }
         // From this line on the guest may be running at the destination, whatever this side still sees or does not see.
         // Nothing may ever resume it here: that is why only this function makes a `Committed`, and why whatever goes
         // wrong from here on is not an `Ended` any more.
-        let commit = Commit { run: run.was_running };
+        run.committed = true;
+        let commit = Commit { run: self.ran };
         let _ = run.command(Command::Message(Message::Commit(commit)));
         drop(entered);
         run.enter(Phase::Committed);
@@ -183,7 +189,8 @@ impl Committed {
                 )),
             ),
         };
-        run.record_stolen();
+        // The guest is stopped and stays so; but should an operator let it run here again, then at its full speed.
+        run.release();
         run.recorder.timing(&self.timing);
         // Given away or in doubt, the guest writes nothing here any more.
         if let Err(error) = run.machine.dirty_log().stop() {

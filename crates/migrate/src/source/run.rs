@@ -40,6 +40,10 @@ pub(super) enum Event {
     Sent,
     /// Nothing leaves any more.
     SendFailed(WireError),
+    /// Guest memory could not be read.
+    MemoryFailed(MachineError),
+    /// The sender has done all that it was told, and ends.
+    SenderGone,
     /// The destination said something.
     Peer(Message),
     /// The destination says nothing any more.
@@ -113,10 +117,10 @@ pub(super) struct Run<'m> {
     pub(super) counters: Arc<Counters>,
     pub(super) recorder: Recorder,
     pub(super) link: Option<Link>,
-    /// Whether the guest ran when the migration began, and so shall run when it is over.
-    pub(super) was_running: bool,
     pub(super) logging: bool,
     pub(super) paused: bool,
+    /// The guest was given away: nobody can call it off any more.
+    pub(super) committed: bool,
     pub(super) pass: u32,
     pub(super) round_trip: Duration,
     /// How long reading the dirty log took last.
@@ -185,7 +189,6 @@ impl<'m> Run<'m> {
         let shape = GuestShape { memory: memory.layout().pages(), vcpus: throttle.stolen().len() };
         let now = Instant::now();
         Self {
-            was_running: machine.is_running(),
             controller: Controller::new(options.policy, options.limits, shape)
                 .with_stepped(options.stepped),
             dirty: Arc::new(DirtySet::full(memory.layout())),
@@ -196,6 +199,7 @@ impl<'m> Run<'m> {
             link: None,
             logging: false,
             paused: false,
+            committed: false,
             pass: 0,
             round_trip: Duration::ZERO,
             sync_time: Duration::ZERO,
@@ -235,6 +239,8 @@ impl<'m> Run<'m> {
                 Err(RecvTimeoutError::Timeout) => return Ok(None),
                 // Impossible, for `self.post` lives; and harmless.
                 Err(RecvTimeoutError::Disconnected) => return Err(Ended::Cancelled),
+                // What was given away cannot be called off; the destination may run it already.
+                Ok(Event::Requested(Request::Cancel)) if self.committed => {}
                 Ok(Event::Requested(Request::Cancel)) => return Err(Ended::Cancelled),
                 Ok(Event::Requested(Request::Adjust(adjustment))) => self.adjust(adjustment),
                 Ok(Event::Peer(Message::Failed { reason })) => {
@@ -242,6 +248,9 @@ impl<'m> Run<'m> {
                 }
                 Ok(Event::SendFailed(error) | Event::PeerGone(error)) => {
                     return Err(self.lost(error));
+                }
+                Ok(Event::MemoryFailed(error)) => {
+                    return Err(Ended::Machine("read its memory", error));
                 }
                 Ok(event) => return Ok(Some(event)),
             }
@@ -269,7 +278,7 @@ impl<'m> Run<'m> {
 
     /// The connection broke. If the destination has said why, that is the better reason: it may arrive after the error.
     fn lost(&mut self, error: WireError) -> Ended {
-        if self.control.is_cancelled() {
+        if self.control.is_cancelled() && !self.committed {
             return Ended::Cancelled;
         }
         let until = Instant::now() + LAST_WORDS;
@@ -448,11 +457,23 @@ impl<'m> Run<'m> {
         self.observer.progress(progress);
     }
 
+    /// Looks at what has happened meanwhile, without waiting: whether anything speaks against giving the guest away now.
+    pub(super) fn nothing_ended_it(&mut self) -> Result<(), Ended> {
+        while self.next(Instant::now())?.is_some() {}
+        Ok(())
+    }
+
+    /// Lets every vCPU go, and notes what the throttle has cost.
+    pub(super) fn release(&mut self) {
+        let stolen = self.throttle.stolen();
+        self.recorder.stolen(&stolen);
+        self.throttle.set(&VcpuThrottles::Released);
+    }
+
     /// The migration is over and the guest stays: lets it run as before, unthrottled, with its dirty log off, and only
     /// then tells the destination.
     pub(super) fn survive(mut self, ended: Ended) -> Report {
-        let stolen = self.throttle.stolen();
-        self.throttle.set(&VcpuThrottles::Released);
+        self.release();
         let mut troubles = Vec::new();
         if self.paused {
             match self.machine.resume() {
@@ -472,7 +493,6 @@ impl<'m> Run<'m> {
         };
         troubles.insert(0, ended.to_string());
         let reason = troubles.join("; ");
-        self.recorder.stolen(&stolen);
         let report = self.report(outcome, Some(reason.clone()));
         self.close(Some(reason));
         report
@@ -486,11 +506,12 @@ impl<'m> Run<'m> {
             // A sender that is gone says nothing any more.
             let _ = link.commands.send(Command::Message(Message::Cancel { reason }));
         }
+        // The sender ends once it has said all that it was told to say.
         drop(link.commands);
         let until = Instant::now() + FAREWELL;
         while !link.sender.is_finished() {
             match self.events.recv_timeout(until.saturating_duration_since(Instant::now())) {
-                Ok(Event::Sent | Event::SendFailed(_)) | Err(_) => break,
+                Ok(Event::SenderGone) | Err(_) => break,
                 Ok(_) => {}
             }
         }
@@ -515,11 +536,5 @@ impl<'m> Run<'m> {
         report.bandwidth_bytes_per_second = estimates.bandwidth.bytes_per_second();
         report.verdict = Some(self.controller.verdict().clone());
         report
-    }
-
-    /// What was stolen so far, for the bill.
-    pub(super) fn record_stolen(&mut self) {
-        let stolen = self.throttle.stolen();
-        self.recorder.stolen(&stolen);
     }
 }

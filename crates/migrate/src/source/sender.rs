@@ -84,6 +84,12 @@ pub(super) struct Sender {
 impl Sender {
     /// Serves `commands` until there are no more, or nothing can be sent any more.
     pub(super) fn serve(mut self, commands: &Receiver<Command>, post: &Post<Event>) {
+        self.obey(commands, post);
+        // A migration that has ended listens no more.
+        let _ = post.send(Event::SenderGone);
+    }
+
+    fn obey(&mut self, commands: &Receiver<Command>, post: &Post<Event>) {
         let mut walk = Walk { buffer: vec![0; PAGE * 64], zero_runs: Vec::new() };
         for command in commands {
             let event = match command {
@@ -92,10 +98,7 @@ impl Sender {
                     // Said already by who stopped it; a farewell may follow.
                     Err(Interrupted::Stopped) => continue,
                     Err(Interrupted::Wire(error)) => Event::SendFailed(error),
-                    Err(Interrupted::Memory(error)) => {
-                        tracing::error!("guest memory cannot be read: {error}");
-                        Event::SendFailed(WireError::Unexpected("guest memory cannot be read"))
-                    }
+                    Err(Interrupted::Memory(error)) => Event::MemoryFailed(error),
                 },
                 Command::Message(message) => match self.say(&message) {
                     Ok(()) => Event::Sent,
