@@ -8,6 +8,7 @@ pub mod memory;
 pub mod monitor;
 pub mod probe;
 pub mod process;
+mod scheduler;
 mod signal;
 mod sync;
 pub mod synthetic;

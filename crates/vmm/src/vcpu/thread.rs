@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::gate::{Gate, Permit};
+use crate::scheduler::ask_for_short_slices;
 use crate::sync::{Mutex, MutexGuard, lock};
 
 /// What a vCPU could not do.
@@ -116,6 +117,9 @@ impl<C: Cpu> Drop for VcpuThread<C> {
 
 /// Runs a vCPU until it is finished; gives the reason when it ended of itself.
 fn drive<C: Cpu>(gate: &Gate, cpu: &Mutex<C>) -> Option<String> {
+    if let Err(error) = ask_for_short_slices() {
+        tracing::debug!("the scheduler gives no short slices: {error}");
+    }
     let mut held = lock(cpu);
     match held.attach() {
         Ok(kick) => gate.attach(kick),
