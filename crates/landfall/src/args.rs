@@ -8,6 +8,7 @@ use landfall_migrate::options::Uri;
 use crate::demo::DemoArgs;
 use crate::exit::EXIT_CODES;
 use crate::limits::LimitArgs;
+use crate::simulate::SimulateArgs;
 use crate::vm_run::VmRunArgs;
 
 /// Moves running virtual machines between processes and hosts, and makes sure that they arrive.
@@ -24,6 +25,8 @@ pub(crate) enum Command {
     Demo(DemoArgs),
     /// Moves the guest of a running machine to a destination, and follows it until it has arrived.
     Migrate(MigrateArgs),
+    /// Tells what a migration would do and cost under each policy, without moving anything.
+    Simulate(SimulateArgs),
     /// Tells what a machine is doing.
     Status(StatusArgs),
     /// Decides over a guest whose migration broke off in the middle of being given away.

@@ -14,6 +14,7 @@ mod progress;
 mod quantities;
 mod render;
 mod settle;
+mod simulate;
 mod status;
 mod summary;
 mod table;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
     let result = match cli.command {
         Command::Demo(args) => demo::demo(&args),
         Command::Migrate(args) => migrate::migrate(&args),
+        Command::Simulate(args) => simulate::simulate(&args),
         Command::Status(args) => status::status(&args),
         Command::Settle(args) => settle::settle(&args),
         Command::Vm(VmCommand::Run(args)) => vm_run::vm_run(args),
