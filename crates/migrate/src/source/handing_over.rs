@@ -89,10 +89,8 @@ impl StoppedGuest {
     pub(super) fn send_the_rest(mut self, run: &mut Run<'_>) -> Result<ReadyToCommit, Ended> {
         let entered = self.span.entered();
         // The limit on bandwidth holds also now: the prediction counted on it.
-        // A pass under way goes on to its end; this one takes what lies behind its cursor.
-        run.pass += 1;
-        let last = run.pass;
-        run.command(Command::Pass(last))?;
+        // A walk under way goes on to its end; this one takes what lies behind its cursor.
+        let last = run.walk()?;
         // The guest's state is read while its last pages are on their way.
         let saving = Instant::now();
         let state = run.machine.save().map_err(|error| Ended::Machine("save its state", error))?;
@@ -107,8 +105,6 @@ impl StoppedGuest {
             None
         };
         wait_for_pages(run, last)?;
-        // The last pages are no pass of their own.
-        run.pass -= 1;
         self.timing.pages_received();
         run.command(Command::Message(Message::State(state)))?;
         run.command(Command::Message(Message::Finish(Finish { digest })))?;

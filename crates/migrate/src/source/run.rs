@@ -34,8 +34,8 @@ const LAST_WORDS: Duration = Duration::from_millis(300);
 pub(super) enum Event {
     /// The connection was made, or was not.
     Connected(std::io::Result<Channel>),
-    /// A pass has left.
-    PassSent,
+    /// The dirty set was sent once from its first page to its last.
+    WalkSent,
     /// A message has left.
     Sent,
     /// Nothing leaves any more.
@@ -126,7 +126,9 @@ pub(super) struct Run<'m> {
     /// How long reading the dirty log took last.
     sync_time: Duration,
     progress: Progress,
-    pass_under_way: bool,
+    /// The sender is on its way through the dirty set, for the `walks`th time.
+    walking: bool,
+    walks: u32,
     next_tick: Instant,
     sampled: SampledAt,
     harvested: HarvestedAt,
@@ -208,7 +210,8 @@ impl<'m> Run<'m> {
                 remaining: shape.memory,
                 ..Progress::default()
             },
-            pass_under_way: false,
+            walking: false,
+            walks: 0,
             next_tick: now + TICK,
             sampled: SampledAt { time: now, sent: 0, pages: 0 },
             harvested: HarvestedAt { time: now, stolen: Duration::ZERO },
@@ -316,11 +319,19 @@ impl<'m> Run<'m> {
 
     pub(super) fn begin_pass(&mut self) -> Result<(), Ended> {
         self.pass += 1;
-        self.pass_under_way = true;
         self.recorder.event(EventKind::Pass { pass: self.pass });
         self.progress.pass = self.pass;
         self.observer.pass(self.pass);
-        self.command(Command::Pass(self.pass))
+        if self.walking { Ok(()) } else { self.walk().map(drop) }
+    }
+
+    /// Has the dirty set sent once from its first page to its last; gives the number by which the destination will
+    /// acknowledge it.
+    pub(super) fn walk(&mut self) -> Result<u32, Ended> {
+        self.walks += 1;
+        self.walking = true;
+        self.command(Command::Walk(self.walks))?;
+        Ok(self.walks)
     }
 
     /// Waits for the next tick or event of the pre-copy, and does what is due.
@@ -328,30 +339,48 @@ impl<'m> Run<'m> {
         match self.next(self.next_tick)? {
             None => {
                 self.next_tick = Instant::now() + TICK;
-                let by_timer = matches!(self.options.policy.sampling(), Sampling::Timer(_));
-                // A pass with nothing to send has ended, also where the dirty log is read at the end of passes only.
-                let idle = !self.pass_under_way;
-                let early = self.dirty.pages() <= self.controller.pass_ends_at();
-                let harvest = by_timer || idle || early;
-                let step = self.sample(harvest, !by_timer)?;
-                if step == Step::Going && idle && self.dirty.pages() > Pages(0) {
-                    self.begin_pass()?;
+                match self.options.policy.sampling() {
+                    Sampling::Timer(_) => self.sample_by_timer(),
+                    Sampling::PassEnd => self.sample_at_pass_end(),
                 }
-                Ok(step)
             }
-            Some(Event::PassSent) => {
-                self.pass_under_way = false;
-                let by_timer = matches!(self.options.policy.sampling(), Sampling::Timer(_));
-                if !by_timer && self.sample(true, true)? == Step::SwitchOver {
-                    return Ok(Step::SwitchOver);
+            Some(Event::WalkSent) => {
+                self.walking = false;
+                match self.options.policy.sampling() {
+                    Sampling::Timer(_) => self.next_pass_if_dirty().map(|()| Step::PassEnded),
+                    Sampling::PassEnd => self.sample_at_pass_end(),
                 }
-                if self.dirty.pages() > Pages(0) {
-                    self.begin_pass()?;
-                }
-                Ok(Step::PassEnded)
             }
             Some(_) => Ok(Step::Going),
         }
+    }
+
+    /// Passes end when all of them was sent; the dirty log is read whenever it is time.
+    fn sample_by_timer(&mut self) -> Result<Step, Ended> {
+        let step = self.sample(true, false)?;
+        if step == Step::Going && !self.walking {
+            self.next_pass_if_dirty()?;
+        }
+        Ok(step)
+    }
+
+    fn next_pass_if_dirty(&mut self) -> Result<(), Ended> {
+        if self.dirty.pages() > Pages(0) { self.begin_pass() } else { Ok(()) }
+    }
+
+    /// As QEMU does: a pass ends when what is left of it would fit into the downtime, the dirty log is read only then,
+    /// and sending goes round and round meanwhile.
+    fn sample_at_pass_end(&mut self) -> Result<Step, Ended> {
+        let ended = self.dirty.pages() <= self.controller.pass_ends_at();
+        let step = self.sample(ended, true)?;
+        if step == Step::Going && ended {
+            self.begin_pass()?;
+            return Ok(Step::PassEnded);
+        }
+        if step == Step::Going && !self.walking {
+            self.walk()?;
+        }
+        Ok(step)
     }
 
     /// Measures, asks the controller, and does what it decides, but for the switchover.

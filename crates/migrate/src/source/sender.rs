@@ -23,7 +23,7 @@ const _: () = assert!(PAGE as u64 == PAGE_SIZE);
 #[derive(Debug)]
 pub(super) enum Command {
     /// Send what is dirty, from the first page to the last, once.
-    Pass(u32),
+    Walk(u32),
     /// Say something.
     Message(Message),
 }
@@ -93,8 +93,8 @@ impl Sender {
         let mut walk = Walk { buffer: vec![0; PAGE * 64], zero_runs: Vec::new() };
         for command in commands {
             let event = match command {
-                Command::Pass(pass) => match self.pass(pass, &mut walk) {
-                    Ok(()) => Event::PassSent,
+                Command::Walk(number) => match self.walk(number, &mut walk) {
+                    Ok(()) => Event::WalkSent,
                     // Said already by who stopped it; a farewell may follow.
                     Err(Interrupted::Stopped) => continue,
                     Err(Interrupted::Wire(error)) => Event::SendFailed(error),
@@ -124,7 +124,7 @@ impl Sender {
         self.counters.bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    fn pass(&mut self, pass: u32, walk: &mut Walk) -> Result<(), Interrupted> {
+    fn walk(&mut self, number: u32, walk: &mut Walk) -> Result<(), Interrupted> {
         let mut cursor = PageIndex(0);
         loop {
             self.bucket.wait().map_err(|_| Interrupted::Stopped)?;
@@ -136,7 +136,7 @@ impl Sender {
             self.send_run(run, walk)?;
         }
         self.flush_zeros(walk)?;
-        Ok(self.say(&Message::PassEnd { pass })?)
+        Ok(self.say(&Message::PassEnd { pass: number })?)
     }
 
     /// Sends a run: its zero pages by number, the others as they are.
