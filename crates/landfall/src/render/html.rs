@@ -32,7 +32,7 @@ pub(crate) fn html(title: &str, reports: &[Report]) -> String {
                 style { (PreEscaped(palette::style_sheet())) (PreEscaped(LAYOUT)) }
             }
             body {
-                header { h1 { (title) } }
+                header { h1 { (capitalised(title)) } }
                 main.one[reports.len() == 1] {
                     @if reports.is_empty() { p { "There is nothing to report: no migration was run." } }
                     @else {
@@ -76,7 +76,7 @@ fn run(report: &Report) -> Markup {
             }
             div.why {
                 @if let Some(reason) = &report.reason { p { (capitalised(reason)) } }
-                @if let Some(verdict) = &report.verdict { p { (capitalised(&verdict.text)) } }
+                @if let Some(belief) = belief(report) { p { (capitalised(belief)) } }
                 @if let Some(advice) = advice(report) { p.advice { (capitalised(advice)) } }
             }
             (downtime(report))
@@ -84,6 +84,13 @@ fn run(report: &Report) -> Markup {
             (decisions(report))
         }
     }
+}
+
+/// What the controller believed last, unless the reason says it already.
+fn belief(report: &Report) -> Option<&str> {
+    let text = report.verdict.as_ref()?.text.as_str();
+    let said = report.reason.as_ref().is_some_and(|reason| reason.contains(text));
+    (!said).then_some(text)
 }
 
 fn badge(outcome: Outcome) -> &'static str {

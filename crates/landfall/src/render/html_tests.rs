@@ -43,6 +43,18 @@ fn the_figures_of_a_report_stand_on_its_page() {
 }
 
 #[test]
+fn a_verdict_that_the_reason_names_already_is_not_said_twice() {
+    let mut report = samples::gave_up();
+    let text = "the guest dirties more than the link carries";
+    report.reason = Some(format!("the time limit has passed; {text}"));
+    if let Some(verdict) = &mut report.verdict {
+        verdict.text = text.to_owned();
+    }
+    report.events.clear();
+    assert_eq!(html("One run", &[report]).matches(text).count(), 1);
+}
+
+#[test]
 fn nothing_on_a_page_is_fetched_or_run() {
     let page = html("Two runs", &[samples::gave_up(), samples::arrived()]);
     for forbidden in ["<script", "href=", "src=", "url(", "@import", "onload"] {
