@@ -184,7 +184,8 @@ const BINARY: [(f64, &str); 4] =
     [(1_099_511_627_776.0, "TiB"), (1_073_741_824.0, "GiB"), (1_048_576.0, "MiB"), (1024.0, "KiB")];
 
 fn scaled(value: f64, scale: &[(f64, &str)], f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    match scale.iter().find(|(factor, _)| value >= *factor) {
+    // What would round up to a thousand is shown as one of the next unit.
+    match scale.iter().find(|(factor, _)| value >= *factor * 0.9995) {
         None => write!(f, "{value:.0} B"),
         Some((factor, unit)) => {
             let shown = value / factor;

@@ -29,6 +29,7 @@ fn quantities_are_shown_as_people_write_them() {
     assert_eq!(ByteRate::new(125e6).to_string(), "125 MB/s");
     assert_eq!(ByteRate::new(1.0432e9).to_string(), "1.04 GB/s");
     assert_eq!(ByteRate::new(12.34e6).to_string(), "12.3 MB/s");
+    assert_eq!(ByteRate::new(999.6e6).to_string(), "1.00 GB/s");
     assert_eq!(Throttle::new(0.871).to_string(), "87 %");
 }
 

@@ -109,6 +109,14 @@ pub trait GuestMemory: Send + Sync {
     /// When the run is not wholly inside one range of the layout.
     fn read_pages(&self, first: PageIndex, buffer: &mut [u8]) -> Result<(), MachineError>;
 
+    /// Whether none of the `count` pages from `first` on was ever written, so that they are zeros and need not be read:
+    /// reading would only make the kernel give memory for them. A wrong *no* costs time; a wrong *yes* would lose pages,
+    /// but for those that are written after the question: the dirty log has them.
+    fn is_untouched(&self, first: PageIndex, count: u64) -> bool {
+        let _ = (first, count);
+        false
+    }
+
     /// Copies `data`, whose length is a multiple of the page size, into whole pages from `first` on.
     ///
     /// # Errors

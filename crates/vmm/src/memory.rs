@@ -152,7 +152,8 @@ impl GuestRam {
         }
     }
 
-    fn punch(&self, first: PageIndex, count: u64) -> Result<(), MemoryError> {
+    /// Where `count` pages from `first` on lie: the file behind them, the offset in it and the length, in bytes.
+    fn behind(&self, first: PageIndex, count: u64) -> Result<(&FileOffset, i64, i64), MemoryError> {
         let outside = || MemoryError::Outside { first: first.0, count };
         if !self.layout.contains_run(first, count) {
             return Err(outside());
@@ -161,7 +162,11 @@ impl GuestRam {
         let region = self.map.find_region(address).ok_or_else(outside)?;
         let file = region.file_offset().ok_or_else(outside)?;
         let offset = file.start() + (address.0 - region.start_addr().0);
-        let (offset, length) = (signed(offset)?, signed(count * PAGE_SIZE)?);
+        Ok((file, signed(offset)?, signed(count * PAGE_SIZE)?))
+    }
+
+    fn punch(&self, first: PageIndex, count: u64) -> Result<(), MemoryError> {
+        let (file, offset, length) = self.behind(first, count)?;
         // SAFETY: a plain call on a descriptor that the region owns; it changes file contents, not memory safety:
         // the mapping stays as long and reads as zeros afterwards.
         let result = unsafe {
@@ -211,6 +216,16 @@ impl GuestMemory for GuestRam {
     fn read_pages(&self, first: PageIndex, buffer: &mut [u8]) -> Result<(), MachineError> {
         let address = self.checked(first, buffer.len())?;
         Ok(self.map.read_slice(buffer, address)?)
+    }
+
+    /// Asks the memfd for the next offset that holds data: a page that nobody has written is a hole in it.
+    fn is_untouched(&self, first: PageIndex, count: u64) -> bool {
+        let Ok((file, offset, length)) = self.behind(first, count) else { return false };
+        // SAFETY: a plain call on a descriptor that the region owns. It moves the file's position, which nothing uses.
+        let data = unsafe { libc::lseek(file.file().as_raw_fd(), offset, libc::SEEK_DATA) };
+        // No data behind the offset at all is an error of its own.
+        let none = data < 0 && std::io::Error::last_os_error().raw_os_error() == Some(libc::ENXIO);
+        none || data >= offset + length
     }
 
     fn write_pages(&self, first: PageIndex, data: &[u8]) -> Result<(), MachineError> {

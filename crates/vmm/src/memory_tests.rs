@@ -54,3 +54,18 @@ fn odd_sizes_are_refused() {
     assert!(matches!(GuestRam::new(Bytes(0)), Err(MemoryError::Size(..))));
     assert!(matches!(GuestRam::new(Bytes((2 << 20) + 4096)), Err(MemoryError::Size(..))));
 }
+
+#[test]
+fn only_pages_that_nobody_wrote_are_untouched() {
+    let ram = GuestRam::new(Bytes(4 << 20)).unwrap();
+    assert!(ram.is_untouched(PageIndex(0), 1024));
+    ram.store(100 * 4096 + 8, 1).unwrap();
+    assert!(!ram.is_untouched(PageIndex(64), 64));
+    assert!(!ram.is_untouched(PageIndex(100), 1));
+    assert!(ram.is_untouched(PageIndex(101), 900), "whatever comes before");
+    ram.write_pages(PageIndex(200), &[0; 4096]).unwrap();
+    assert!(!ram.is_untouched(PageIndex(200), 1), "written with zeros is written");
+    ram.zero_pages(PageIndex(100), 1).unwrap();
+    assert!(ram.is_untouched(PageIndex(64), 64));
+    assert!(!ram.is_untouched(PageIndex(1 << 30), 1), "outside of memory nothing is known");
+}

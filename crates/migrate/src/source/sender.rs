@@ -141,6 +141,10 @@ impl Sender {
 
     /// Sends a run: its zero pages by number, the others as they are.
     fn send_run(&mut self, run: PageRun, walk: &mut Walk) -> Result<(), Interrupted> {
+        if self.memory.is_untouched(run.first, run.count) {
+            walk.zero_runs.push(run);
+            return Ok(self.flush_many_zeros(walk)?);
+        }
         let bytes = usize::try_from(run.count).map_or(0, |count| count * PAGE);
         let mut buffer = std::mem::take(&mut walk.buffer);
         let content = &mut buffer[..bytes];
@@ -166,9 +170,7 @@ impl Sender {
             let count = pages as u64;
             if zero {
                 walk.zero_runs.push(PageRun { first: at, count });
-                if walk.zero_runs.len() >= MAX_ZERO_RUNS {
-                    self.flush_zeros(walk)?;
-                }
+                self.flush_many_zeros(walk)?;
             } else {
                 let bytes = self.encoder.write_pages(&mut self.stream, at, part)?;
                 self.counters.raw.fetch_add(count, Ordering::Relaxed);
@@ -178,6 +180,10 @@ impl Sender {
             rest = after;
         }
         Ok(())
+    }
+
+    fn flush_many_zeros(&mut self, walk: &mut Walk) -> Result<(), WireError> {
+        if walk.zero_runs.len() >= MAX_ZERO_RUNS { self.flush_zeros(walk) } else { Ok(()) }
     }
 
     fn flush_zeros(&mut self, walk: &mut Walk) -> Result<(), WireError> {
