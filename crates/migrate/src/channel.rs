@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::options::Uri;
 
@@ -67,6 +67,25 @@ impl Channel {
             stream.set_read_timeout(read)?;
             stream.set_write_timeout(write)
         })
+    }
+
+    /// Says that nothing more will be written, and reads away what still comes until the other side ends too, for `time`
+    /// at most. A connection that is closed with something unread in it takes with it what was written last.
+    pub(crate) fn end_gently(&mut self, time: Duration) {
+        let until = Instant::now() + time;
+        let mut unread = vec![0; 64 * 1024];
+        // Fails only when the other side has ended it already.
+        let _ = each!(self, stream => stream.shutdown(Shutdown::Write));
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() || self.set_timeouts(Some(left), None).is_err() {
+                return;
+            }
+            match self.read(&mut unread) {
+                Ok(0) | Err(_) => return,
+                Ok(_) => {}
+            }
+        }
     }
 
     /// Ends both directions, also for those who wait in a read or write on a clone.

@@ -104,6 +104,11 @@ impl Control {
         state.interrupt = Some(channel);
     }
 
+    /// Nothing is waited for any more; what was to be shut down is let go.
+    pub(crate) fn uninterrupt(&self) {
+        lock(&self.0).interrupt = None;
+    }
+
     pub(crate) fn is_cancelled(&self) -> bool {
         lock(&self.0).cancelled
     }

@@ -3,6 +3,8 @@
 use std::io;
 use std::time::{Duration, Instant};
 
+use landfall_converge::PAGE_SIZE;
+
 use crate::channel::{Acceptor, Channel};
 use crate::control::Control;
 use crate::digest::digest;
@@ -17,6 +19,8 @@ use crate::wire::{
 const SOURCE_TIMEOUT: Duration = Duration::from_secs(30);
 /// A connection that does not say what it is within this time is not a migration.
 const GREETING_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the source is given to read why this side has failed.
+const FAREWELL: Duration = Duration::from_millis(500);
 
 /// Why no guest has come in.
 #[derive(Debug, thiserror::Error)]
@@ -80,6 +84,7 @@ impl std::fmt::Debug for Arrival {
 #[derive(Debug)]
 pub struct Listener {
     acceptor: Acceptor,
+    source_timeout: Duration,
 }
 
 impl Listener {
@@ -90,7 +95,14 @@ impl Listener {
     pub fn bind(uri: &Uri) -> Result<Self, ReceiveError> {
         let acceptor = Acceptor::bind(uri)
             .map_err(|source| ReceiveError::Listen { uri: uri.clone(), source })?;
-        Ok(Self { acceptor })
+        Ok(Self { acceptor, source_timeout: SOURCE_TIMEOUT })
+    }
+
+    /// Takes a source that has been silent for `timeout` to be lost; 30 s unless told otherwise.
+    #[must_use]
+    pub fn with_source_timeout(mut self, timeout: Duration) -> Self {
+        self.source_timeout = timeout;
+        self
     }
 
     /// The port that a TCP listener was given.
@@ -108,6 +120,13 @@ impl Listener {
         host: &mut dyn Host,
         control: &Control,
     ) -> Result<Arrival, ReceiveError> {
+        let arrival = self.accept(host, control);
+        // Otherwise the connection would stay open for as long as somebody has the handle.
+        control.uninterrupt();
+        arrival
+    }
+
+    fn accept(&self, host: &mut dyn Host, control: &Control) -> Result<Arrival, ReceiveError> {
         loop {
             // Each time anew: while a connection was looked at, cancelling would have ended that.
             control.interrupt(self.acceptor.waker().map_err(WireError::from)?);
@@ -116,7 +135,7 @@ impl Listener {
                 return Err(ReceiveError::Cancelled);
             }
             let stream = accepted.map_err(WireError::from)?;
-            match Reception::greet(stream, control) {
+            match Reception::greet(stream, control, self.source_timeout) {
                 Ok(reception) => return reception.take_in(host, control),
                 Err(ReceiveError::Wire(error)) => {
                     tracing::warn!("a connection that is no migration was closed: {error}");
@@ -135,7 +154,11 @@ struct Reception {
 }
 
 impl Reception {
-    fn greet(stream: Channel, control: &Control) -> Result<Self, ReceiveError> {
+    fn greet(
+        stream: Channel,
+        control: &Control,
+        source_timeout: Duration,
+    ) -> Result<Self, ReceiveError> {
         stream
             .set_timeouts(Some(GREETING_TIMEOUT), Some(GREETING_TIMEOUT))
             .and_then(|()| stream.try_clone())
@@ -153,7 +176,7 @@ impl Reception {
             }
         }
         this.stream
-            .set_timeouts(Some(SOURCE_TIMEOUT), Some(SOURCE_TIMEOUT))
+            .set_timeouts(Some(source_timeout), Some(source_timeout))
             .map_err(WireError::from)?;
         Ok(this)
     }
@@ -171,7 +194,9 @@ impl Reception {
             source = cause.source();
         }
         // A source that is gone knows already that it failed.
-        let _ = self.say(&Message::Failed { reason });
+        if self.say(&Message::Failed { reason }).is_ok() {
+            self.stream.end_gently(FAREWELL);
+        }
         error
     }
 
@@ -274,7 +299,11 @@ fn write_pages(
     first: PageIndex,
     data: &[u8],
 ) -> Result<(), ReceiveError> {
-    memory.write_pages(first, data).map_err(ReceiveError::Memory)
+    if memory.layout().contains_run(first, data.len() as u64 / PAGE_SIZE) {
+        memory.write_pages(first, data).map_err(ReceiveError::Memory)
+    } else {
+        Err(ReceiveError::Memory("pages lie outside of guest memory".into()))
+    }
 }
 
 fn zero_pages(memory: &dyn GuestMemory, first: PageIndex, count: u64) -> Result<(), ReceiveError> {

@@ -1,0 +1,12 @@
+//! Guests that write while they are moved, over real sockets, to the end or into every kind of trouble.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
+
+mod arriving;
+mod calling_off;
+mod failing;
+mod guest;
+mod memory;
+mod place;
+mod proxy;
+mod speaking;

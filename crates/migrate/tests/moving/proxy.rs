@@ -1,0 +1,163 @@
+//! A link that breaks, or waits, at a chosen message.
+
+use std::io::{Read, Write};
+use std::net::Shutdown;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
+
+use landfall_migrate::options::Uri;
+use landfall_migrate::wire::HEADER_BYTES;
+
+/// Messages by their number on the wire (docs/wire.md).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u16)]
+pub(crate) enum At {
+    Hello = 1,
+    Welcome = 2,
+    Configuration = 3,
+    Accepted = 4,
+    Pages = 5,
+    ZeroPages = 6,
+    PassEnd = 7,
+    PassReceived = 8,
+    State = 9,
+    Finish = 10,
+    Ready = 11,
+    Commit = 12,
+    Running = 13,
+}
+
+impl At {
+    pub(crate) const BEFORE_READY: [Self; 10] = [
+        Self::Hello,
+        Self::Welcome,
+        Self::Configuration,
+        Self::Accepted,
+        Self::Pages,
+        Self::ZeroPages,
+        Self::PassEnd,
+        Self::PassReceived,
+        Self::State,
+        Self::Finish,
+    ];
+}
+
+/// What happens to the message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// Both directions end before it passes, as when a process is killed or a cable cut.
+    Cut,
+    /// It passes with one bit of its last byte turned.
+    Corrupt,
+    /// It waits, and all behind it, until it is let go.
+    Hold,
+}
+
+/// A proxy between a source and a destination.
+#[derive(Debug)]
+pub(crate) struct Proxy {
+    pub(crate) uri: Uri,
+    reached: Receiver<()>,
+    go: Sender<()>,
+}
+
+impl Proxy {
+    /// Listens at `uri` for one connection to `destination`, and strikes at the `nth` message `at` (from 1).
+    pub(crate) fn new(uri: &Uri, destination: &Uri, at: At, nth: u32, fate: Fate) -> Self {
+        let (Uri::Unix(from), Uri::Unix(to)) = (uri, destination) else { panic!("unix only") };
+        let (listener, to) = (UnixListener::bind(from).unwrap(), to.clone());
+        let (reach, reached) = channel();
+        let (go, gone) = channel();
+        thread::spawn(move || {
+            let source = listener.accept().unwrap().0;
+            let destination = UnixStream::connect(to).unwrap();
+            let fault = || Fault { at, left: nth, fate, reach: reach.clone() };
+            let (there, back) = (fault(), fault());
+            let (gone_there, gone_back) = (channel(), channel());
+            let forward = Forward::new(&source, &destination, there, gone_there.1);
+            let backward = Forward::new(&destination, &source, back, gone_back.1);
+            thread::spawn(move || forward.run());
+            thread::spawn(move || backward.run());
+            // Dropped by the test or sent by it: what waits goes on.
+            let _ = gone.recv();
+            drop((gone_there.0, gone_back.0));
+        });
+        Self { uri: uri.clone(), reached, go }
+    }
+
+    /// Returns when the message has come.
+    pub(crate) fn wait(&self) {
+        self.reached.recv().unwrap();
+    }
+
+    /// Lets a message go that was held.
+    pub(crate) fn release(&self) {
+        let _ = self.go.send(());
+    }
+}
+
+struct Fault {
+    at: At,
+    left: u32,
+    fate: Fate,
+    reach: Sender<()>,
+}
+
+struct Forward {
+    from: UnixStream,
+    to: UnixStream,
+    fault: Fault,
+    go: Receiver<()>,
+}
+
+impl Forward {
+    fn new(from: &UnixStream, to: &UnixStream, fault: Fault, go: Receiver<()>) -> Self {
+        Self { from: from.try_clone().unwrap(), to: to.try_clone().unwrap(), fault, go }
+    }
+
+    fn run(mut self) {
+        // An end is passed on as it is: only the direction that ended.
+        let _ = self.pass_frames();
+        let _ = self.to.shutdown(Shutdown::Write);
+        let _ = self.from.shutdown(Shutdown::Read);
+    }
+
+    fn pass_frames(&mut self) -> std::io::Result<()> {
+        loop {
+            let mut frame = vec![0; HEADER_BYTES];
+            self.from.read_exact(&mut frame)?;
+            let length = u32::from_le_bytes(frame[8..12].try_into().unwrap());
+            frame.resize(HEADER_BYTES + usize::try_from(length).unwrap(), 0);
+            self.from.read_exact(&mut frame[HEADER_BYTES..])?;
+            if u16::from_le_bytes([frame[4], frame[5]]) == self.fault.at as u16 {
+                self.fault.left = self.fault.left.saturating_sub(1);
+                if self.fault.left == 0 {
+                    self.fault.left = u32::MAX;
+                    self.strike(&mut frame)?;
+                }
+            }
+            self.to.write_all(&frame)?;
+        }
+    }
+
+    fn strike(&mut self, frame: &mut [u8]) -> std::io::Result<()> {
+        let _ = self.fault.reach.send(());
+        match self.fault.fate {
+            Fate::Cut => {
+                let _ = self.to.shutdown(Shutdown::Both);
+                self.from.shutdown(Shutdown::Both)
+            }
+            Fate::Corrupt => {
+                if let Some(last) = frame.last_mut() {
+                    *last ^= 0x10;
+                }
+                Ok(())
+            }
+            Fate::Hold => {
+                let _ = self.go.recv();
+                Ok(())
+            }
+        }
+    }
+}
