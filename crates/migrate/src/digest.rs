@@ -1,23 +1,55 @@
 //! A digest of a whole guest, for comparing both ends before the guest is given away.
 
+use std::time::{Duration, Instant};
+
+use landfall_converge::PAGE_SIZE;
+
 use crate::machine::{GuestMemory, MachineError, PageIndex};
 
 const RUN_PAGES: u64 = 64;
+const RUN_BYTES: usize = 64 * 4096;
+/// Pages read to find out how long reading all of them takes: enough to be more than noise, too few to be noticed.
+const SAMPLE_PAGES: u64 = 4096;
 
 /// CRC-32 over every page in order and over the state.
 pub(crate) fn digest(memory: &dyn GuestMemory, state: &[u8]) -> Result<u32, MachineError> {
     let mut checksum = crc32fast::Hasher::new();
-    let mut buffer = vec![0; 4096 * 64];
-    for range in memory.layout().ranges() {
-        let mut page = range.start;
-        while page < range.end {
-            let count = RUN_PAGES.min(range.end - page);
-            let bytes = &mut buffer[..usize::try_from(count * landfall_converge::PAGE_SIZE)?];
-            memory.read_pages(PageIndex(page), bytes)?;
-            checksum.update(bytes);
-            page += count;
-        }
-    }
+    digest_pages(memory, u64::MAX, &mut checksum)?;
     checksum.update(state);
     Ok(checksum.finalize())
+}
+
+/// How long [`digest`] is going to take.
+pub(crate) fn digest_time(memory: &dyn GuestMemory) -> Result<Duration, MachineError> {
+    let began = Instant::now();
+    let pages = digest_pages(memory, SAMPLE_PAGES, &mut crc32fast::Hasher::new())?;
+    let all = memory.layout().pages().0 as f64 / pages.max(1) as f64;
+    Ok(began.elapsed().mul_f64(all))
+}
+
+/// Digests `most` pages at most; gives how many there were.
+fn digest_pages(
+    memory: &dyn GuestMemory,
+    most: u64,
+    checksum: &mut crc32fast::Hasher,
+) -> Result<u64, MachineError> {
+    let mut buffer = vec![0; RUN_BYTES];
+    let zeros = vec![0; RUN_BYTES];
+    let mut digested = 0;
+    for range in memory.layout().ranges() {
+        let mut page = range.start;
+        while page < range.end && digested < most {
+            let count = RUN_PAGES.min(range.end - page);
+            let length = usize::try_from(count * PAGE_SIZE)?;
+            if memory.is_untouched(PageIndex(page), count) {
+                checksum.update(&zeros[..length]);
+            } else {
+                memory.read_pages(PageIndex(page), &mut buffer[..length])?;
+                checksum.update(&buffer[..length]);
+            }
+            page += count;
+            digested += count;
+        }
+    }
+    Ok(digested)
 }

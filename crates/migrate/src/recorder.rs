@@ -95,7 +95,6 @@ pub(crate) struct Recorder {
     max_throttle: Throttle,
     stolen: Vec<StolenTime>,
     timing: Option<Timing>,
-    state_time: Option<Duration>,
 }
 
 impl Recorder {
@@ -110,7 +109,6 @@ impl Recorder {
             max_throttle: Throttle::NONE,
             stolen: Vec::new(),
             timing: None,
-            state_time: None,
         }
     }
 
@@ -164,15 +162,6 @@ impl Recorder {
 
     pub(crate) fn timing(&mut self, timing: &Timing) {
         self.timing = Some(*timing);
-    }
-
-    /// How long saving and loading vCPU and device state took, where it has been measured.
-    pub(crate) fn state_time(&self) -> Option<Duration> {
-        self.state_time
-    }
-
-    pub(crate) fn learn_state_time(&mut self, time: Duration) {
-        self.state_time = Some(time);
     }
 
     /// The bill as far as it is known here.

@@ -11,6 +11,8 @@
 //! it there is no path back.
 
 mod connecting;
+mod costs;
+mod ended;
 mod handing_over;
 mod precopy;
 mod run;
@@ -23,8 +25,9 @@ use crate::progress::Observer;
 use crate::report::Report;
 
 use self::connecting::Connecting;
+use self::ended::Ended;
 use self::handing_over::{Committed, Stopped, Switchover};
-use self::run::{Ended, Run};
+use self::run::Run;
 
 /// Moves the guest of `machine` to where `options` says. Returns when the guest runs there, when it goes on here, or
 /// when nobody but an operator can tell.

@@ -3,14 +3,14 @@
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Instant;
 
+use super::ended::Ended;
 use super::precopy::FirstPass;
-use super::run::{Ended, Event, Link, Run};
+use super::run::{Event, Link, Run};
 use super::sender::{Command, Sender};
 use crate::channel::Channel;
+use crate::digest::digest_time;
 use crate::progress::Phase;
-use crate::wire::{
-    Decoder, Encoder, Hello, Message, OLDEST_VERSION, VERSION, WireError, common_version,
-};
+use crate::wire::{Decoder, Encoder, Hello, Message, OLDEST_VERSION, VERSION, common_version};
 
 /// The first phase.
 #[derive(Debug)]
@@ -41,7 +41,7 @@ impl Connecting {
             Event::Peer(Message::Welcome(welcome)) => Some(welcome.version),
             _ => None,
         })?;
-        run.round_trip = asked.elapsed();
+        run.costs.answered_in(asked.elapsed());
         if common_version(version..=version).is_none() {
             return Err(Ended::PeerFailed(format!(
                 "it chose version {version}, which was not offered"
@@ -51,6 +51,13 @@ impl Connecting {
         run.expect("it was building the machine", |event| {
             matches!(event, Event::Peer(Message::Accepted)).then_some(())
         })?;
+        if run.options.verify {
+            let memory = run.machine.memory();
+            let time = digest_time(memory.as_ref())
+                .map_err(|error| Ended::Machine("read its memory", error))?;
+            // First here, then there.
+            run.costs.checks_in(time * 2);
+        }
         drop(self);
         Ok(FirstPass::new())
     }
@@ -125,10 +132,4 @@ fn migration_id() -> u64 {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     let nanos = now.map_or(0, |since| u64::try_from(since.as_nanos()).unwrap_or(u64::MAX));
     nanos ^ (u64::from(std::process::id()) << 32)
-}
-
-impl From<WireError> for Ended {
-    fn from(error: WireError) -> Self {
-        Self::Lost(error)
-    }
 }

@@ -2,14 +2,17 @@
 
 use std::time::Instant;
 
+use landfall_converge::NEVER;
+
+use super::ended::Ended;
 use super::precopy::Passes;
-use super::run::{Ended, Event, Run};
+use super::run::{Event, Run};
 use super::sender::Command;
 use crate::digest::digest;
 use crate::progress::Phase;
 use crate::recorder::Timing;
 use crate::report::{EventKind, Outcome, Report};
-use crate::wire::{Commit, Finish, Message, Ready};
+use crate::wire::{Commit, Finish, Message};
 
 /// The guest is about to be stopped.
 #[derive(Debug)]
@@ -63,13 +66,17 @@ impl Switchover {
         run.paused = true;
         run.machine.pause().map_err(|error| Ended::Machine("stop the guest", error))?;
         let stopped = Instant::now();
+        run.costs.stopped_in(stopped - began);
         run.harvest(true)?;
         let synced = Instant::now();
         let remaining = run.dirty.pages();
-        let fixed = run.fixed_downtime();
+        let fixed = run.costs.fixed_downtime();
         let accepted = run.controller.accepts_switchover(remaining, fixed);
-        let predicted = run.controller.estimates().expected_downtime;
+        let bandwidth = run.controller.estimates().bandwidth;
+        let for_pages = remaining.bytes().time_at(bandwidth).unwrap_or(NEVER);
+        let predicted = for_pages.saturating_add(fixed).min(NEVER);
         if accepted {
+            run.precopy_rate = Some(run.rate_so_far());
             run.enter(Phase::Switchover);
             let timing = Timing::stopped(began, stopped, synced, predicted);
             return Ok(Stopped::Fits(StoppedGuest { span: entered.exit(), timing, ran }));
@@ -92,9 +99,7 @@ impl StoppedGuest {
         // A walk under way goes on to its end; this one takes what lies behind its cursor.
         let last = run.walk()?;
         // The guest's state is read while its last pages are on their way.
-        let saving = Instant::now();
         let state = run.machine.save().map_err(|error| Ended::Machine("save its state", error))?;
-        let saved = saving.elapsed();
         let digest = if run.options.verify {
             let memory = run.machine.memory();
             Some(
@@ -108,12 +113,11 @@ impl StoppedGuest {
         self.timing.pages_received();
         run.command(Command::Message(Message::State(state)))?;
         run.command(Command::Message(Message::Finish(Finish { digest })))?;
-        let Ready { load } = run.expect("it was checking what it has", |event| match event {
-            Event::Peer(Message::Ready(ready)) => Some(ready),
+        run.expect("it was checking what it has", |event| match event {
+            Event::Peer(Message::Ready(_)) => Some(()),
             _ => None,
         })?;
         self.timing.ready();
-        run.recorder.learn_state_time(saved + load);
         Ok(ReadyToCommit { span: entered.exit(), timing: self.timing, ran: self.ran, digest })
     }
 }

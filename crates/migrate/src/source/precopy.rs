@@ -1,7 +1,8 @@
 //! Sending memory while the guest runs.
 
+use super::ended::Ended;
 use super::handing_over::Switchover;
-use super::run::{Ended, Run, Step};
+use super::run::{Run, Step};
 use crate::progress::Phase;
 
 /// Every page is sent once.
@@ -50,7 +51,7 @@ impl FirstPass {
 impl Passes {
     /// Back from a switchover that did not fit.
     pub(super) fn again(run: &mut Run<'_>) -> Self {
-        run.enter(Phase::Passes);
+        run.wait_with_next_attempt();
         Self { span: tracing::info_span!("passes"), due: false }
     }
 

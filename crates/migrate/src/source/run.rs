@@ -10,6 +10,8 @@ use landfall_converge::{
     VcpuThrottles,
 };
 
+use super::costs::Costs;
+use super::ended::Ended;
 use super::sender::{Command, Counters};
 use crate::bucket::TokenBucket;
 use crate::channel::Channel;
@@ -24,6 +26,11 @@ use crate::wire::{Message, WireError};
 
 /// How often the controller is asked, whatever the policy; also how often watchers hear.
 const TICK: Duration = Duration::from_millis(50);
+/// A destination that hears nothing for much longer takes the source to be gone.
+const LIFE_SIGN: Duration = Duration::from_secs(1);
+/// How long the guest is left alone after a switchover that did not fit; twice as long after each, up to the second.
+const PATIENCE: Duration = Duration::from_millis(100);
+const MOST_PATIENCE: Duration = Duration::from_secs(3);
 /// How long the destination is given to hear why it is called off, once the guest is safe.
 const FAREWELL: Duration = Duration::from_millis(500);
 /// How long the other side's reason is waited for after the connection broke under a write.
@@ -50,38 +57,6 @@ pub(super) enum Event {
     PeerGone(WireError),
     /// Somebody wants something.
     Requested(Request),
-}
-
-/// Why a migration ended with the guest at the source.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Ended {
-    #[error("cancelled")]
-    Cancelled,
-    #[error("{0}")]
-    GaveUp(String),
-    #[error(
-        "the destination cannot be reached: {0}; is a destination waiting there? (landfall vm run --incoming URI)"
-    )]
-    Unreachable(std::io::Error),
-    #[error("the destination refused or failed: {0}")]
-    PeerFailed(String),
-    #[error("the connection to the destination was lost: {}; the guest goes on here, start the migration again", describe(.0))]
-    Lost(WireError),
-    #[error(
-        "the destination has not answered within {0:?} while {1}; is it alive? The guest goes on here"
-    )]
-    Silent(Duration, &'static str),
-    #[error("the machine could not {0}: {1}")]
-    Machine(&'static str, MachineError),
-    #[error("the system gives no thread: {0}")]
-    Thread(std::io::Error),
-}
-
-fn describe(error: &WireError) -> String {
-    match error {
-        WireError::Io(cause) => format!("{error} ({cause})"),
-        _ => error.to_string(),
-    }
 }
 
 /// The connection and the threads that serve it.
@@ -122,9 +97,15 @@ pub(super) struct Run<'m> {
     /// The guest was given away: nobody can call it off any more.
     pub(super) committed: bool,
     pub(super) pass: u32,
-    pub(super) round_trip: Duration,
-    /// How long reading the dirty log took last.
-    sync_time: Duration,
+    pub(super) costs: Costs,
+    /// Bytes that left a second while the guest ran.
+    pub(super) precopy_rate: Option<ByteRate>,
+    precopy_began: Option<Instant>,
+    /// A switchover that did not fit is not tried again before; the number counts them.
+    next_attempt: Instant,
+    attempts: u32,
+    /// When the destination was last told anything.
+    spoke: Instant,
     progress: Progress,
     /// The sender is on its way through the dirty set, for the `walks`th time.
     walking: bool,
@@ -203,8 +184,12 @@ impl<'m> Run<'m> {
             paused: false,
             committed: false,
             pass: 0,
-            round_trip: Duration::ZERO,
-            sync_time: Duration::ZERO,
+            costs: Costs::new(),
+            precopy_rate: None,
+            precopy_began: None,
+            next_attempt: now,
+            attempts: 0,
+            spoke: now,
             progress: Progress {
                 total: shape.memory,
                 remaining: shape.memory,
@@ -254,6 +239,16 @@ impl<'m> Run<'m> {
                 }
                 Ok(Event::MemoryFailed(error)) => {
                     return Err(Ended::Machine("read its memory", error));
+                }
+                Ok(event @ Event::WalkSent) => {
+                    self.walking = false;
+                    self.spoke = Instant::now();
+                    self.costs.asked(self.walks, self.spoke);
+                    return Ok(Some(event));
+                }
+                Ok(Event::Peer(Message::PassReceived { pass })) => {
+                    self.costs.answered(pass, Instant::now());
+                    return Ok(Some(Event::Peer(Message::PassReceived { pass })));
                 }
                 Ok(event) => return Ok(Some(event)),
             }
@@ -344,13 +339,10 @@ impl<'m> Run<'m> {
                     Sampling::PassEnd => self.sample_at_pass_end(),
                 }
             }
-            Some(Event::WalkSent) => {
-                self.walking = false;
-                match self.options.policy.sampling() {
-                    Sampling::Timer(_) => self.next_pass_if_dirty().map(|()| Step::PassEnded),
-                    Sampling::PassEnd => self.sample_at_pass_end(),
-                }
-            }
+            Some(Event::WalkSent) => match self.options.policy.sampling() {
+                Sampling::Timer(_) => self.next_pass_if_dirty().map(|()| Step::PassEnded),
+                Sampling::PassEnd => self.sample_at_pass_end(),
+            },
             Some(_) => Ok(Step::Going),
         }
     }
@@ -360,6 +352,10 @@ impl<'m> Run<'m> {
         let step = self.sample(true, false)?;
         if step == Step::Going && !self.walking {
             self.next_pass_if_dirty()?;
+            if !self.walking && self.spoke.elapsed() >= LIFE_SIGN {
+                // A walk over nothing: its end is answered, so that both sides know that the other lives.
+                self.walk()?;
+            }
         }
         Ok(step)
     }
@@ -394,7 +390,7 @@ impl<'m> Run<'m> {
             sent: Bytes(sent - self.sampled.sent),
             sent_pages: Pages(pages - self.sampled.pages),
             remaining: self.dirty.pages(),
-            fixed_downtime: self.fixed_downtime(),
+            fixed_downtime: self.costs.fixed_downtime(),
             harvest,
         };
         let bandwidth = ByteRate::of(sample.sent, sample.elapsed);
@@ -415,7 +411,8 @@ impl<'m> Run<'m> {
         self.recorder.verdict(self.controller.verdict());
         self.publish();
         self.recorder.point(&self.progress, bandwidth);
-        Ok(if decision == Decision::SwitchOver { Step::SwitchOver } else { Step::Going })
+        let due = decision == Decision::SwitchOver && now >= self.next_attempt;
+        Ok(if due { Step::SwitchOver } else { Step::Going })
     }
 
     /// Reads the dirty log into the set of pages to send.
@@ -434,7 +431,7 @@ impl<'m> Run<'m> {
         let Harvested { dirtied, newly } = sink.harvested;
         let dirtied_by_vcpu = sink.by_vcpu;
         let now = Instant::now();
-        self.sync_time = now - before;
+        self.costs.synced_in(now - before);
         let stolen = self.mean_stolen();
         let elapsed = now - self.harvested.time;
         let guest_ran = elapsed.saturating_sub(stolen.saturating_sub(self.harvested.stolen));
@@ -455,6 +452,7 @@ impl<'m> Run<'m> {
         self.harvested = HarvestedAt { time: Instant::now(), stolen: self.mean_stolen() };
         self.sampled.time = Instant::now();
         self.next_tick = Instant::now() + TICK;
+        self.precopy_began = Some(Instant::now());
     }
 
     fn mean_stolen(&self) -> Duration {
@@ -463,12 +461,17 @@ impl<'m> Run<'m> {
         stolen.iter().map(|vcpu| vcpu.total).sum::<Duration>() / count
     }
 
-    /// The part of the downtime that does not depend on pages.
-    pub(super) fn fixed_downtime(&self) -> Duration {
-        // Stopping takes some 0.1 ms a vCPU and device state a few; both have been measured where it is not the first
-        // attempt. Ready, commit and running are three messages, one after the other.
-        let state = self.recorder.state_time().unwrap_or(Duration::from_millis(5));
-        self.sync_time + state + self.round_trip * 2
+    /// A switchover did not fit: the guest must not stutter from one attempt to the next.
+    pub(super) fn wait_with_next_attempt(&mut self) {
+        let patience = PATIENCE * 2_u32.saturating_pow(self.attempts.min(16));
+        self.attempts = self.attempts.saturating_add(1);
+        self.next_attempt = Instant::now() + patience.min(MOST_PATIENCE);
+    }
+
+    /// Bytes that left a second since the first pass began.
+    pub(super) fn rate_so_far(&self) -> ByteRate {
+        let since = self.precopy_began.map(|began| began.elapsed());
+        ByteRate::of(Bytes(self.counters.bytes()), since.unwrap_or_default())
     }
 
     fn publish(&mut self) {
@@ -515,11 +518,7 @@ impl<'m> Run<'m> {
         {
             troubles.push(format!("the dirty log could not be switched off: {error}"));
         }
-        let outcome = match &ended {
-            Ended::Cancelled => Outcome::Cancelled,
-            Ended::GaveUp(_) => Outcome::GaveUp,
-            _ => Outcome::Failed,
-        };
+        let outcome = ended.outcome();
         troubles.insert(0, ended.to_string());
         let reason = troubles.join("; ");
         let report = self.report(outcome, Some(reason.clone()));
@@ -562,7 +561,8 @@ impl<'m> Run<'m> {
         report.sent_bytes = self.counters.bytes();
         report.pages = self.counters.page_counts();
         report.dirty_rate_bytes_per_second = estimates.unthrottled_dirty_rate.bytes_per_second();
-        report.bandwidth_bytes_per_second = estimates.bandwidth.bytes_per_second();
+        let rate = self.precopy_rate.unwrap_or_else(|| self.rate_so_far());
+        report.bandwidth_bytes_per_second = rate.bytes_per_second();
         report.verdict = Some(self.controller.verdict().clone());
         report
     }

@@ -147,3 +147,23 @@ fn qemus_rules_arrive_too() {
         destination.arrived().assert_goes_on();
     }
 }
+
+#[test]
+fn a_switchover_that_does_not_fit_is_broken_off_and_not_tried_again_at_once() {
+    let folder = Folder::new();
+    let destination = Waiting::at(&folder.socket("d"));
+    let guest = Guest::running(&Shape { pace: 64, ..Shape::busy() });
+    let mut options = Options::to(destination.uri.clone());
+    options.limits.max_downtime = Duration::from_millis(1);
+    options.limits.time_limit = Some(Duration::from_secs(2));
+    let report = migrate(&guest, &options);
+    assert_eq!(report.outcome, Outcome::GaveUp, "{:?}", report.reason);
+    let abandoned = report.events.iter().filter(|event| {
+        matches!(event.kind, EventKind::SwitchoverAbandoned { predicted_downtime_ms } if predicted_downtime_ms > 1.0)
+    });
+    let abandoned = abandoned.count();
+    // Left alone for 100, 200, 400, 800 ms, and so on.
+    assert!((1..=5).contains(&abandoned), "{abandoned}");
+    guest.assert_goes_on();
+    destination.assert_nothing();
+}

@@ -1,0 +1,90 @@
+//! What a switchover costs whatever is left to send, from what was measured so far.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+/// Answers remembered; the quickest of them counts, for the others met a busy processor on their way.
+const REMEMBERED: usize = 4;
+/// What stopping the vCPUs is taken to cost until it was measured.
+const STOP: Duration = Duration::from_millis(1);
+/// What reading, sending and loading device state is taken to cost until it was measured.
+const STATE: Duration = Duration::from_millis(5);
+
+/// The parts of downtime that do not depend on pages.
+#[derive(Clone, Debug)]
+pub(super) struct Costs {
+    stop: Duration,
+    /// How long reading the dirty log took last.
+    sync: Duration,
+    /// Comparing digests; zero where they are not.
+    check: Duration,
+    /// The quickest answer of all.
+    round_trip: Option<Duration>,
+    /// The last answers to the end of a walk. What lies in the buffers of a slow link arrives before it is answered.
+    answers: VecDeque<Duration>,
+    /// The end of a walk that was not answered yet.
+    asked: Option<(u32, Instant)>,
+}
+
+impl Costs {
+    /// The costs as they are believed to be before anything was measured.
+    pub(super) fn new() -> Self {
+        Self {
+            stop: STOP,
+            sync: Duration::ZERO,
+            check: Duration::ZERO,
+            round_trip: None,
+            answers: VecDeque::new(),
+            asked: None,
+        }
+    }
+
+    pub(super) fn stopped_in(&mut self, time: Duration) {
+        self.stop = time;
+    }
+
+    pub(super) fn synced_in(&mut self, time: Duration) {
+        self.sync = time;
+    }
+
+    pub(super) fn checks_in(&mut self, time: Duration) {
+        self.check = time;
+    }
+
+    pub(super) fn answered_in(&mut self, time: Duration) {
+        self.round_trip = Some(self.round_trip.map_or(time, |quickest| quickest.min(time)));
+    }
+
+    /// The end of walk `walk` has left.
+    pub(super) fn asked(&mut self, walk: u32, now: Instant) {
+        self.asked = Some((walk, now));
+    }
+
+    /// The destination has everything up to the end of walk `walk`.
+    pub(super) fn answered(&mut self, walk: u32, now: Instant) {
+        let Some((_, asked)) = self.asked.take_if(|(asked, _)| *asked == walk) else { return };
+        let time = now.saturating_duration_since(asked);
+        self.answered_in(time);
+        self.answers.push_back(time);
+        if self.answers.len() > REMEMBERED {
+            self.answers.pop_front();
+        }
+    }
+
+    /// How long what lies in the buffers of the link takes to arrive.
+    fn backlog(&self) -> Duration {
+        let answer = self.answers.iter().min().copied().unwrap_or_default();
+        answer.saturating_sub(self.round_trip.unwrap_or_default())
+    }
+
+    /// All of them: the guest is stopped, the dirty log read, what is under way arrives, the state is read and loaded and
+    /// checked; *ready*, *commit* and *running* are three messages one after the other.
+    pub(super) fn fixed_downtime(&self) -> Duration {
+        let messages = self.round_trip.unwrap_or_default() * 2;
+        self.stop + self.sync + self.backlog() + STATE + self.check + messages
+    }
+}
+
+#[cfg(test)]
+#[path = "costs_tests.rs"]
+mod tests;

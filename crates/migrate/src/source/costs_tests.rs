@@ -1,0 +1,61 @@
+use super::*;
+
+fn ms(milliseconds: u64) -> Duration {
+    Duration::from_millis(milliseconds)
+}
+
+/// Costs after walks that were answered after so many milliseconds each.
+fn after_answers(answers: &[u64]) -> Costs {
+    let mut costs = Costs::new();
+    let start = Instant::now();
+    for (walk, answer) in (1..).zip(answers) {
+        costs.asked(walk, start);
+        costs.answered(walk, start + ms(*answer));
+    }
+    costs
+}
+
+#[test]
+fn nothing_is_free_even_before_it_was_measured() {
+    assert_eq!(Costs::new().fixed_downtime(), STOP + STATE);
+}
+
+#[test]
+fn a_greeting_that_waited_for_its_turn_is_no_round_trip() {
+    let mut costs = Costs::new();
+    costs.answered_in(ms(900));
+    let start = Instant::now();
+    costs.asked(1, start);
+    costs.answered(1, start + ms(1));
+    assert_eq!(costs.fixed_downtime(), STOP + STATE + ms(2));
+}
+
+#[test]
+fn what_lies_in_the_buffers_of_a_slow_link_is_counted() {
+    let costs = after_answers(&[1, 40, 41, 44, 42]);
+    assert_eq!(costs.fixed_downtime(), STOP + STATE + ms(2) + ms(39));
+}
+
+#[test]
+fn one_late_answer_is_not_held_against_the_link() {
+    let costs = after_answers(&[1, 2, 80, 2]);
+    assert_eq!(costs.fixed_downtime(), STOP + STATE + ms(2));
+}
+
+#[test]
+fn an_answer_to_an_older_walk_tells_nothing() {
+    let mut costs = Costs::new();
+    let start = Instant::now();
+    costs.asked(2, start);
+    costs.answered(1, start + ms(50));
+    assert_eq!(costs.fixed_downtime(), STOP + STATE);
+}
+
+#[test]
+fn what_was_measured_replaces_what_was_assumed() {
+    let mut costs = Costs::new();
+    costs.stopped_in(ms(3));
+    costs.synced_in(ms(2));
+    costs.checks_in(ms(70));
+    assert_eq!(costs.fixed_downtime(), ms(75) + STATE);
+}

@@ -1,0 +1,59 @@
+//! Why a migration ended with the guest at the source.
+
+use std::time::Duration;
+
+use crate::machine::MachineError;
+use crate::report::Outcome;
+use crate::wire::WireError;
+
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Ended {
+    #[error("cancelled")]
+    Cancelled,
+    #[error("{0}")]
+    GaveUp(String),
+    #[error(
+        "the destination cannot be reached: {0}; is a destination waiting there? (landfall vm run --incoming URI)"
+    )]
+    Unreachable(std::io::Error),
+    #[error("the destination refused or failed: {0}")]
+    PeerFailed(String),
+    #[error("the connection to the destination was lost: {}; the guest goes on here, start the migration again", describe(.0))]
+    Lost(WireError),
+    #[error(
+        "the destination has not answered within {0:?} while {1}; is it alive? The guest goes on here"
+    )]
+    Silent(Duration, &'static str),
+    #[error("the machine could not {0}: {1}")]
+    Machine(&'static str, MachineError),
+    #[error("the system gives no thread: {0}")]
+    Thread(std::io::Error),
+}
+
+fn describe(error: &WireError) -> String {
+    match error {
+        WireError::Io(cause) => format!("{error} ({cause})"),
+        _ => error.to_string(),
+    }
+}
+
+impl Ended {
+    pub(super) fn outcome(&self) -> Outcome {
+        match self {
+            Self::Cancelled => Outcome::Cancelled,
+            Self::GaveUp(_) => Outcome::GaveUp,
+            Self::Unreachable(_)
+            | Self::PeerFailed(_)
+            | Self::Lost(_)
+            | Self::Silent(..)
+            | Self::Machine(..)
+            | Self::Thread(_) => Outcome::Failed,
+        }
+    }
+}
+
+impl From<WireError> for Ended {
+    fn from(error: WireError) -> Self {
+        Self::Lost(error)
+    }
+}
