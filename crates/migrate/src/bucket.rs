@@ -14,12 +14,55 @@ const BURST: Duration = Duration::from_millis(5);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stopped;
 
+/// What may leave now. It has no clock of its own, so that a test can be one.
 #[derive(Debug)]
-struct State {
+struct Balance {
     rate: Option<ByteRate>,
     /// Bytes that may leave now; below zero they have left ahead of their time.
-    balance: f64,
+    bytes: f64,
     at: Instant,
+}
+
+impl Balance {
+    fn new(rate: Option<ByteRate>, now: Instant) -> Self {
+        Self { rate, bytes: 0.0, at: now }
+    }
+
+    fn refill(&mut self, now: Instant) {
+        let elapsed = now.saturating_duration_since(self.at).as_secs_f64();
+        self.at = now;
+        if let Some(rate) = self.rate {
+            let most = rate.bytes_per_second() * BURST.as_secs_f64();
+            self.bytes = (self.bytes + elapsed * rate.bytes_per_second()).min(most);
+        }
+    }
+
+    /// How long to wait until something may leave; `None` when it may now.
+    fn delay(&mut self, now: Instant) -> Option<Duration> {
+        self.refill(now);
+        let rate = self.rate.filter(|_| self.bytes < 0.0)?;
+        Some(Duration::from_secs_f64((-self.bytes / rate.bytes_per_second()).min(3600.0)))
+    }
+
+    fn spend(&mut self, bytes: u64, now: Instant) {
+        self.refill(now);
+        if self.rate.is_some() {
+            self.bytes -= bytes as f64;
+        }
+    }
+
+    fn set_rate(&mut self, rate: Option<ByteRate>, now: Instant) {
+        self.refill(now);
+        self.rate = rate;
+        // A debt made at a high rate would take long to pay at a low one.
+        let most = rate.map_or(0.0, |rate| rate.bytes_per_second() * BURST.as_secs_f64());
+        self.bytes = self.bytes.clamp(-most, 0.0);
+    }
+}
+
+#[derive(Debug)]
+struct State {
+    balance: Balance,
     stopped: bool,
 }
 
@@ -34,7 +77,7 @@ impl TokenBucket {
     /// A bucket of `rate`; `None` lets everything through.
     #[must_use]
     pub(crate) fn new(rate: Option<ByteRate>) -> Self {
-        let state = State { rate, balance: 0.0, at: Instant::now(), stopped: false };
+        let state = State { balance: Balance::new(rate, Instant::now()), stopped: false };
         Self { state: Mutex::new(state), changed: Condvar::new() }
     }
 
@@ -44,11 +87,7 @@ impl TokenBucket {
 
     /// Changes the rate, also for those who wait.
     pub(crate) fn set_rate(&self, rate: Option<ByteRate>) {
-        let mut state = self.lock();
-        refill(&mut state, Instant::now());
-        // A debt made under another rate would have to be paid at this one.
-        state.balance = state.balance.clamp(-(256.0 * 1024.0), 0.0);
-        state.rate = rate;
+        self.lock().balance.set_rate(rate, Instant::now());
         self.changed.notify_all();
     }
 
@@ -68,40 +107,25 @@ impl TokenBucket {
             if state.stopped {
                 return Err(Stopped);
             }
-            let Some(rate) = state.rate else { return Ok(()) };
-            refill(&mut state, Instant::now());
-            if state.balance >= 0.0 {
-                return Ok(());
-            }
-            let wait =
-                Duration::from_secs_f64((-state.balance / rate.bytes_per_second()).min(3600.0));
+            let Some(delay) = state.balance.delay(Instant::now()) else { return Ok(()) };
             state =
-                self.changed.wait_timeout(state, wait).unwrap_or_else(PoisonError::into_inner).0;
+                self.changed.wait_timeout(state, delay).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
     /// `bytes` have left.
     pub(crate) fn spend(&self, bytes: u64) {
-        let mut state = self.lock();
-        if state.rate.is_some() {
-            refill(&mut state, Instant::now());
-            state.balance -= bytes as f64;
-        }
+        self.lock().balance.spend(bytes, Instant::now());
     }
 
     /// Pages for one frame: few where the rate is low, so that one frame never takes long.
     #[must_use]
     pub(crate) fn run_pages(&self) -> u64 {
-        let rate = self.lock().rate;
+        let rate = self.lock().balance.rate;
         rate.map_or(MAX_RUN_PAGES, |rate| (rate.over(BURST).0 / PAGE_SIZE).clamp(1, MAX_RUN_PAGES))
     }
 }
 
-fn refill(state: &mut State, now: Instant) {
-    let elapsed = now.saturating_duration_since(state.at).as_secs_f64();
-    state.at = now;
-    if let Some(rate) = state.rate {
-        let most = rate.bytes_per_second() * BURST.as_secs_f64();
-        state.balance = (state.balance + elapsed * rate.bytes_per_second()).min(most);
-    }
-}
+#[cfg(test)]
+#[path = "bucket_tests.rs"]
+mod tests;

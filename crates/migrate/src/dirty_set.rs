@@ -150,3 +150,7 @@ impl WindowUnion {
         window
     }
 }
+
+#[cfg(test)]
+#[path = "dirty_set_tests.rs"]
+mod tests;
