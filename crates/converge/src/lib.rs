@@ -13,6 +13,7 @@ mod decision;
 mod duty;
 mod estimate;
 mod limits;
+pub mod measurement;
 mod outlook;
 mod policy;
 mod predict;

@@ -78,7 +78,7 @@ fn without_throttling_the_verdict_names_both_rates_and_the_throttle_needed() {
     assert_eq!(run.outcome, SimulatedOutcome::GaveUp(GiveUpReason::TimeLimit { limit }));
     assert_eq!(run.stolen, Duration::ZERO);
     assert_eq!(run.verdict.state, VerdictState::NeedsThrottle);
-    for part in ["dirties 1000 MB/s", "carries 125 MB/s", "at least 88 %"] {
+    for part in ["dirties 1.00 GB/s", "carries 125 MB/s", "at least 88 %"] {
         assert!(run.verdict.text.contains(part), "{}", run.verdict.text);
     }
 }

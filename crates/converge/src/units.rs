@@ -56,6 +56,16 @@ impl Bytes {
     pub fn saturating_sub(self, other: Self) -> Self {
         Self(self.0.saturating_sub(other.0))
     }
+
+    /// A share of these bytes, rounded down.
+    #[must_use]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "a float cast saturates, and a fraction of a byte is dropped on purpose"
+    )]
+    pub fn part(self, share: f64) -> Self {
+        Self((self.0 as f64 * share) as u64)
+    }
 }
 
 impl Pages {
