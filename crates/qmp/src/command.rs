@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use crate::arguments::Arguments;
 use crate::capability::CapabilityState;
+use crate::dirty_rate::{DirtyRateRequest, TimeUnit};
 use crate::error::QmpError;
 use crate::message::{Request, SessionCommand};
 use crate::parameters::ParametersUpdate;
@@ -45,6 +46,13 @@ pub enum Command {
     MigrateCancel,
     /// `query-migrate`, answered by a [`MigrationInfo`](crate::MigrationInfo).
     QueryMigrate,
+    /// `calc-dirty-rate`: begins to measure, and returns at once.
+    CalcDirtyRate(DirtyRateRequest),
+    /// `query-dirty-rate`, answered by a [`DirtyRateInfo`](crate::DirtyRateInfo).
+    QueryDirtyRate {
+        /// In what the answer counts its times.
+        unit: TimeUnit,
+    },
     /// `x-landfall-check-guest`, answered by a [`GuestCheck`](crate::GuestCheck).
     CheckGuest,
     /// `x-landfall-query-vm`, answered by a [`VmStatus`](crate::VmStatus).
@@ -85,6 +93,8 @@ names! {
     Self::MigrateIncoming { .. } => "migrate-incoming",
     Self::MigrateCancel => "migrate_cancel",
     Self::QueryMigrate => "query-migrate",
+    Self::CalcDirtyRate(_) => "calc-dirty-rate",
+    Self::QueryDirtyRate { .. } => "query-dirty-rate",
     Self::CheckGuest => "x-landfall-check-guest",
     Self::QueryVm => "x-landfall-query-vm",
     Self::Settle { .. } => "x-landfall-settle",
@@ -103,6 +113,11 @@ impl Command {
             Self::MigrateSetCapabilities(capabilities) => json!({ "capabilities": capabilities }),
             Self::MigrateSetParameters(update) => return update.to_arguments(),
             Self::Migrate { uri } | Self::MigrateIncoming { uri } => json!({ "uri": uri }),
+            Self::CalcDirtyRate(request) => return request.to_arguments(),
+            // The unit is left out where it is the default, since QEMU before 8.2 does not know it.
+            Self::QueryDirtyRate { unit: TimeUnit::Millisecond } => {
+                json!({ "calc-time-unit": TimeUnit::Millisecond })
+            }
             Self::Settle { run } => json!({ "run": run }),
             _ => return Map::new(),
         };
@@ -150,6 +165,8 @@ impl Command {
             }
             "migrate_cancel" => Self::MigrateCancel,
             "query-migrate" => Self::QueryMigrate,
+            "calc-dirty-rate" => Self::CalcDirtyRate(DirtyRateRequest::parse(&mut arguments)?),
+            "query-dirty-rate" => Self::QueryDirtyRate { unit: TimeUnit::parse(&mut arguments)? },
             "x-landfall-check-guest" => Self::CheckGuest,
             "x-landfall-query-vm" => Self::QueryVm,
             "x-landfall-settle" => {

@@ -1,4 +1,5 @@
 use std::collections::HashSet;
+use std::time::Duration;
 
 use super::*;
 use crate::capability::Capability;
@@ -23,6 +24,8 @@ fn every() -> Vec<Command> {
         Command::MigrateIncoming { uri: "unix:/s".into() },
         Command::MigrateCancel,
         Command::QueryMigrate,
+        Command::CalcDirtyRate(DirtyRateRequest::lasting(Duration::from_millis(1500))),
+        Command::QueryDirtyRate { unit: TimeUnit::Millisecond },
         Command::CheckGuest,
         Command::QueryVm,
         Command::Settle { run: true },

@@ -14,6 +14,7 @@ mod capability;
 mod client;
 mod codec;
 mod command;
+mod dirty_rate;
 mod error;
 mod event;
 mod guest;
@@ -29,6 +30,10 @@ pub use capability::{Capabilities, Capability, CapabilityState};
 pub use client::{Client, ClientError};
 pub use codec::{FrameError, Framer, encode};
 pub use command::Command;
+pub use dirty_rate::{
+    DirtyMeasurement, DirtyRateInfo, DirtyRateMode, DirtyRateRequest, DirtyRateStatus,
+    MeasuredBursts, MeasuredWindow, TimeUnit, VcpuDirtyRate,
+};
 pub use error::{ErrorClass, QmpError};
 pub use event::{Event, EventKind, Timestamp};
 pub use guest::{GuestCheck, VcpuCheck, VcpuState, VcpuStatus, VmStatus};

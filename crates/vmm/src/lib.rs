@@ -2,6 +2,7 @@
 //! while they run.
 
 pub mod devices;
+mod dirty_rate;
 pub mod kvm;
 pub mod machine;
 pub mod memory;

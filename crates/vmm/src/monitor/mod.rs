@@ -1,5 +1,6 @@
 //! The monitor: answers QMP for one machine, and runs its migrations.
 
+mod dirty_rate;
 mod incoming;
 mod migration;
 mod outgoing;
@@ -16,6 +17,7 @@ use landfall_qmp::{
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use self::dirty_rate::DirtyRateRecord;
 use self::migration::MigrationRecord;
 use crate::machine::{Vm, VmEvent};
 use crate::vcpu;
@@ -60,6 +62,7 @@ struct State {
     migration: MigrationRecord,
     /// The handle of the migration under way.
     outgoing: Option<Handle>,
+    dirty_rate: DirtyRateRecord,
 }
 
 /// The monitor of one machine. Clones are the same monitor.
@@ -94,6 +97,7 @@ impl Monitor {
                 parameters: Parameters::default(),
                 migration: MigrationRecord::default(),
                 outgoing: None,
+                dirty_rate: DirtyRateRecord::default(),
             }),
         }))
     }
@@ -108,6 +112,7 @@ impl Monitor {
     /// The guest is over.
     pub fn guest_ended(&self, why: &str) {
         self.state().guest = Guest::Ended;
+        self.cancel_dirty_rate();
         self.emit(&EventKind::Shutdown { guest: true, reason: "guest-panic".to_owned() });
         self.tell_process(ProcessEvent::GuestEnded(why.to_owned()));
     }
@@ -242,6 +247,7 @@ impl Monitor {
         if let Guest::Incoming(handle) = &self.state().guest {
             handle.cancel();
         }
+        self.cancel_dirty_rate();
         self.emit(&EventKind::Shutdown { guest: false, reason: "host-qmp-quit".to_owned() });
         self.tell_process(ProcessEvent::Quit);
         json!({})
@@ -269,6 +275,8 @@ impl Handler for Monitor {
             Command::MigrateIncoming { uri } => self.migrate_incoming(&uri),
             Command::MigrateCancel => Ok(self.migrate_cancel()),
             Command::QueryMigrate => reply(&self.state().migration.info()),
+            Command::CalcDirtyRate(request) => self.calc_dirty_rate(&request),
+            Command::QueryDirtyRate { unit } => self.query_dirty_rate(unit),
             Command::CheckGuest => reply(&self.vm()?.check().map_err(failed)?),
             Command::QueryVm => self.vm_status(),
             Command::Settle { run } => self.settle(run),

@@ -42,6 +42,11 @@ impl Monitor {
                 "There's a migration process in progress; wait for it or cancel it with migrate_cancel",
             ));
         }
+        if state.dirty_rate.is_measuring() {
+            return Err(QmpError::generic(
+                "the dirty rate is being measured, which uses the dirty log; migrate once query-dirty-rate says that it is measured",
+            ));
+        }
         let options = options(uri, state.capabilities.auto_converge, &state.parameters);
         let (handle, control) = control();
         state.migration = MigrationRecord::begin(options.policy);
