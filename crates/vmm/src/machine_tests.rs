@@ -2,12 +2,13 @@ use std::collections::BTreeSet;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Instant;
 
-use landfall_converge::{DutyCycle, PAGE_SIZE, Throttle};
-use landfall_migrate::machine::PageIndex;
+use landfall_converge::{DutyCycle, PAGE_SIZE, Throttle, VcpuThrottles};
+use landfall_migrate::machine::{Destination, DirtySink, GuestMemory, Host, PageIndex, Source};
 use proptest::prelude::*;
 
 use super::*;
 use crate::probe::ControlBlock;
+use crate::synthetic::{SoftwareLog, SyntheticDirtyLog};
 
 const PAGE: usize = 4096;
 

@@ -1,0 +1,129 @@
+//! Puts a machine together from its parts.
+
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+
+use landfall_migrate::machine::DirtyLog;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::{VmError, VmEvent};
+use crate::devices::{PortBus, SavedDevices};
+use crate::kvm::{KvmCpu, KvmVm, LongModeEntry};
+use crate::memory::GuestRam;
+use crate::probe::{self, CODE_ADDRESS, Plan};
+use crate::synthetic::{SoftwareLog, SyntheticCpu, SyntheticDirtyLog, TICKS_PER_SECOND};
+use crate::vcpu::{Cpu, Gate, VcpuThread};
+
+/// A machine's whole state but its memory, as it travels.
+#[derive(Debug, Serialize, Deserialize)]
+struct Saved<S> {
+    devices: SavedDevices,
+    vcpus: Vec<S>,
+}
+
+/// The vCPU threads of a machine, whatever their make.
+pub(super) trait Vcpus: Send + Sync {
+    fn save(&self, devices: SavedDevices) -> Result<Vec<u8>, VmError>;
+    fn load(&self, state: &[u8]) -> Result<SavedDevices, VmError>;
+}
+
+struct Threads<C: Cpu>(Vec<VcpuThread<C>>);
+
+impl<C: Cpu> Vcpus for Threads<C>
+where
+    C::State: Serialize + DeserializeOwned,
+{
+    fn save(&self, devices: SavedDevices) -> Result<Vec<u8>, VmError> {
+        let vcpus = self.0.iter().map(|thread| thread.cpu().save()).collect::<Result<Vec<_>, _>>();
+        let saved = Saved { devices, vcpus: vcpus.map_err(VmError::Cpu)? };
+        serde_json::to_vec(&saved).map_err(VmError::State)
+    }
+
+    fn load(&self, state: &[u8]) -> Result<SavedDevices, VmError> {
+        let saved: Saved<C::State> = serde_json::from_slice(state).map_err(VmError::State)?;
+        if saved.vcpus.len() != self.0.len() {
+            return Err(VmError::Vcpus(saved.vcpus.len(), self.0.len()));
+        }
+        for (thread, state) in self.0.iter().zip(saved.vcpus) {
+            thread.cpu().load(state).map_err(VmError::Cpu)?;
+        }
+        Ok(saved.devices)
+    }
+}
+
+/// Whether the guest is put into a new machine, or will be moved in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Contents {
+    Fresh,
+    Incoming,
+}
+
+type ThreadsAndGates = (Box<dyn Vcpus>, Vec<Arc<Gate>>);
+pub(super) type Parts = (Box<dyn Vcpus>, Vec<Arc<Gate>>, Box<dyn DirtyLog>);
+
+fn spawn<C>(cpus: Vec<C>, events: &Sender<VmEvent>) -> Result<ThreadsAndGates, VmError>
+where
+    C: Cpu,
+    C::State: Serialize + DeserializeOwned,
+{
+    let threads = cpus
+        .into_iter()
+        .enumerate()
+        .map(|(index, cpu)| {
+            let events = events.clone();
+            // Nobody listening means that the process is ending anyway.
+            VcpuThread::spawn(index, cpu, move |why| drop(events.send(VmEvent::Ended(why))))
+        })
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(VmError::Thread)?;
+    let gates = threads.iter().map(|thread| Arc::clone(thread.gate())).collect();
+    Ok((Box::new(Threads(threads)), gates))
+}
+
+pub(super) fn kvm_machine(
+    plan: &Plan,
+    ram: &Arc<GuestRam>,
+    ports: &Arc<PortBus>,
+    contents: Contents,
+    events: &Sender<VmEvent>,
+) -> Result<Parts, VmError> {
+    let vm = Arc::new(KvmVm::new(Arc::clone(ram))?);
+    let cpus = (0..plan.vcpus.len())
+        .map(|index| KvmCpu::new(&vm, index, Arc::clone(ports)))
+        .collect::<Result<Vec<_>, _>>()?;
+    if contents == Contents::Fresh {
+        if let Some(cpu) = cpus.first() {
+            probe::install(plan, ram, cpu.tsc_frequency()?)?;
+        }
+        for (cpu, range) in cpus.iter().zip(&plan.vcpus) {
+            cpu.enter_long_mode(&LongModeEntry {
+                code: CODE_ADDRESS,
+                stack: range.control + landfall_converge::PAGE_SIZE,
+                root_table: probe::ROOT_TABLE,
+                argument: range.control,
+            })?;
+        }
+    }
+    let (vcpus, gates) = spawn(cpus, events)?;
+    Ok((vcpus, gates, Box::new(vm.dirty_log())))
+}
+
+pub(super) fn synthetic_machine(
+    plan: &Plan,
+    ram: &Arc<GuestRam>,
+    contents: Contents,
+    events: &Sender<VmEvent>,
+) -> Result<Parts, VmError> {
+    if contents == Contents::Fresh {
+        probe::install(plan, ram, TICKS_PER_SECOND)?;
+    }
+    let log = Arc::new(SoftwareLog::new(ram));
+    let cpus = plan
+        .vcpus
+        .iter()
+        .map(|range| SyntheticCpu::new(Arc::clone(ram), Arc::clone(&log), *range))
+        .collect();
+    let (vcpus, gates) = spawn::<SyntheticCpu>(cpus, events)?;
+    Ok((vcpus, gates, Box::new(SyntheticDirtyLog::new(log, Arc::clone(ram)))))
+}

@@ -1,0 +1,42 @@
+//! Builds the machines that come in.
+
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+
+use landfall_migrate::machine::{Destination, Host, MachineError};
+
+use super::assembly::Contents;
+use super::{Configuration, Movable, Vm, VmEvent};
+
+/// Builds machines as a source asks for them.
+#[derive(Debug)]
+pub struct IncomingHost {
+    events: Sender<VmEvent>,
+    /// The machine that was built last.
+    built: Option<Arc<Vm>>,
+}
+
+impl IncomingHost {
+    /// A host whose machines report to `events`.
+    #[must_use]
+    pub fn new(events: Sender<VmEvent>) -> Self {
+        Self { events, built: None }
+    }
+
+    /// The machine that was built last.
+    #[must_use]
+    pub fn machine(&self) -> Option<Arc<Vm>> {
+        self.built.clone()
+    }
+}
+
+impl Host for IncomingHost {
+    fn build(&mut self, configuration: &[u8]) -> Result<Box<dyn Destination>, MachineError> {
+        let configuration: Configuration = serde_json::from_slice(configuration)?;
+        // One that failed half-way must give its memory back before the next takes its own.
+        self.built = None;
+        let vm = Vm::build(configuration, Contents::Incoming, &self.events)?;
+        self.built = Some(Arc::clone(&vm));
+        Ok(Box::new(Movable::new(vm)))
+    }
+}

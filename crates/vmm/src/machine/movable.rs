@@ -1,0 +1,130 @@
+//! A machine as a migration sees it, at either end.
+
+use std::io;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use landfall_converge::VcpuThrottles;
+use landfall_migrate::machine::{
+    Destination, DirtyLog, DirtySink, GuestMemory, MachineError, MachineKind, Source, StolenTime,
+    VcpuThrottle,
+};
+
+use super::Vm;
+
+pub(super) struct GateThrottle(pub(super) Arc<Vm>);
+
+impl VcpuThrottle for GateThrottle {
+    fn set(&self, throttles: &VcpuThrottles) {
+        let count = u32::try_from(self.0.gates.len()).unwrap_or(u32::MAX);
+        for ((index, place), gate) in (0..).zip(0u32..).zip(&self.0.gates) {
+            let duty = throttles.of(index);
+            let offset = match duty {
+                Some(duty) if duty.staggered() => duty.period() * place / count,
+                _ => Duration::ZERO,
+            };
+            gate.throttle(duty, offset);
+        }
+    }
+
+    fn stolen(&self) -> Vec<StolenTime> {
+        self.0.gates.iter().map(|gate| gate.stolen()).collect()
+    }
+
+    fn reset_stolen(&self) {
+        for gate in &self.0.gates {
+            gate.reset_stolen();
+        }
+    }
+}
+
+/// A machine on its way from one process to another: what a migration holds of it, at either end.
+#[derive(Debug)]
+pub struct Movable(Arc<Vm>);
+
+impl Movable {
+    /// Makes `vm` movable.
+    #[must_use]
+    pub fn new(vm: Arc<Vm>) -> Self {
+        Self(vm)
+    }
+}
+
+impl Source for Movable {
+    fn kind(&self) -> MachineKind {
+        self.0.configuration.machine
+    }
+
+    fn configuration(&self) -> Vec<u8> {
+        // A configuration is plain data: turning it into JSON cannot fail.
+        serde_json::to_vec(&self.0.configuration).unwrap_or_default()
+    }
+
+    fn memory(&self) -> Arc<dyn GuestMemory> {
+        Arc::clone(&self.0.ram) as Arc<dyn GuestMemory>
+    }
+
+    fn dirty_log(&mut self) -> &mut dyn DirtyLog {
+        self
+    }
+
+    fn throttle(&self) -> Arc<dyn VcpuThrottle> {
+        self.0.throttle()
+    }
+
+    fn is_running(&self) -> bool {
+        self.0.is_running()
+    }
+
+    fn pause(&mut self) -> Result<(), MachineError> {
+        Ok(self.0.hold()?)
+    }
+
+    fn resume(&mut self) -> Result<(), MachineError> {
+        Ok(self.0.release()?)
+    }
+
+    fn save(&mut self) -> Result<Vec<u8>, MachineError> {
+        Ok(self.0.vcpus.save(self.0.ports.save())?)
+    }
+}
+
+impl Movable {
+    fn log(&self) -> MutexGuard<'_, Box<dyn DirtyLog>> {
+        self.0.dirty_log.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl DirtyLog for Movable {
+    fn start(&mut self) -> Result<(), MachineError> {
+        self.log().start()?;
+        self.0.logging.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    fn harvest(&mut self, sink: &mut dyn DirtySink) -> Result<(), MachineError> {
+        self.log().harvest(sink)
+    }
+
+    fn stop(&mut self) -> Result<(), MachineError> {
+        self.log().stop()?;
+        self.0.logging.store(false, Ordering::Release);
+        Ok(())
+    }
+}
+
+impl Destination for Movable {
+    fn memory(&self) -> Arc<dyn GuestMemory> {
+        Source::memory(self)
+    }
+
+    fn load(&mut self, state: &[u8]) -> Result<(), MachineError> {
+        let devices = self.0.vcpus.load(state)?;
+        Ok(self.0.ports.load(&devices, Box::new(io::stdout()))?)
+    }
+
+    fn resume(&mut self) -> Result<(), MachineError> {
+        Ok(self.0.resume()?)
+    }
+}
