@@ -86,6 +86,22 @@ impl GuestRam {
         Ok(Self { map, layout, size })
     }
 
+    /// The memory of a guest in another process, by the file behind it: for looking on from outside. All of it must lie
+    /// below the hole for devices.
+    ///
+    /// # Errors
+    /// When the file is empty, of an odd size or too large, or cannot be mapped.
+    pub fn of_file(file: File) -> Result<Self, MemoryError> {
+        let size = Bytes(file.metadata().map_err(|e| MemoryError::Allocate(Bytes(0), e))?.len());
+        if size.0 < GRAIN || !size.0.is_multiple_of(GRAIN) || size.0 > HOLE_START {
+            return Err(MemoryError::Size(size, Bytes(GRAIN)));
+        }
+        let all = 0..size.0;
+        let layout = MemoryLayout::new(std::iter::once(0..size.0 / PAGE_SIZE).collect())?;
+        let map = GuestMemoryMmap::from_regions(vec![mapped(&all, file)?]);
+        Ok(Self { map: map.map_err(MemoryError::Regions)?, layout, size })
+    }
+
     /// How much there is.
     #[must_use]
     pub fn size(&self) -> Bytes {
@@ -187,9 +203,14 @@ fn signed(value: u64) -> Result<i64, MemoryError> {
 
 fn region(range: &Range<u64>) -> Result<GuestRegionMmap<AtomicBitmap>, MemoryError> {
     let bytes = range.end - range.start;
-    let size = usize::try_from(bytes).map_err(|_| MemoryError::Size(Bytes(bytes), Bytes(GRAIN)))?;
     let file = memfd(c"landfall-guest", bytes)
         .map_err(|error| MemoryError::Allocate(Bytes(bytes), error))?;
+    mapped(range, file)
+}
+
+fn mapped(range: &Range<u64>, file: File) -> Result<GuestRegionMmap<AtomicBitmap>, MemoryError> {
+    let bytes = range.end - range.start;
+    let size = usize::try_from(bytes).map_err(|_| MemoryError::Size(Bytes(bytes), Bytes(GRAIN)))?;
     let mapping =
         MmapRegion::from_file(FileOffset::new(file, 0), size).map_err(MemoryError::Map)?;
     GuestRegionMmap::new(mapping, GuestAddress(range.start))

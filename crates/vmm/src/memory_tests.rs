@@ -69,3 +69,17 @@ fn only_pages_that_nobody_wrote_are_untouched() {
     assert!(ram.is_untouched(PageIndex(64), 64));
     assert!(!ram.is_untouched(PageIndex(1 << 30), 1), "outside of memory nothing is known");
 }
+
+#[test]
+fn a_guests_memory_can_be_looked_at_and_written_to_by_its_file() {
+    let ram = GuestRam::new(Bytes(4 << 20)).unwrap();
+    ram.store(0x1000, 7).unwrap();
+    let (file, _, _) = ram.behind(PageIndex(0), 1).unwrap();
+    let seen = GuestRam::of_file(file.file().try_clone().unwrap()).unwrap();
+    assert_eq!((seen.size(), seen.load(0x1000).unwrap()), (ram.size(), 7));
+    seen.store(0x1000, 8).unwrap();
+    assert_eq!(ram.load(0x1000).unwrap(), 8);
+    let odd = tempfile::tempfile().unwrap();
+    odd.set_len(4097).unwrap();
+    assert!(matches!(GuestRam::of_file(odd), Err(MemoryError::Size(..))));
+}

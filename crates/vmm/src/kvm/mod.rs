@@ -9,4 +9,4 @@ mod vm;
 pub use dirty::KvmDirtyLog;
 pub use state::{SavedMsr, SavedVcpu};
 pub use vcpu::{KvmCpu, LongModeEntry};
-pub use vm::{KvmError, KvmVm, is_available};
+pub use vm::{KvmError, KvmVm, is_available, tsc_frequency};

@@ -46,6 +46,16 @@ pub fn is_available() -> Result<(), KvmError> {
     open().map(drop)
 }
 
+/// The frequency in Hz of the TSC that guests on this host read unless they are told another one.
+///
+/// # Errors
+/// When KVM is not there or refuses.
+pub fn tsc_frequency() -> Result<u64, KvmError> {
+    let vm = open()?.create_vm().map_err(refused("make a virtual machine"))?;
+    let vcpu = vm.create_vcpu(0).map_err(refused("make a vCPU"))?;
+    Ok(u64::from(vcpu.get_tsc_khz().map_err(refused("read the TSC frequency"))?) * 1000)
+}
+
 fn open() -> Result<Kvm, KvmError> {
     let kvm = Kvm::new().map_err(KvmError::Open)?;
     if !kvm.check_extension(Cap::UserMemory) {

@@ -6,12 +6,15 @@
 //! pattern that never changes, for the monitor to verify while the guest is stopped.
 
 mod check;
+mod elf;
 mod image;
 pub(crate) mod layout;
 mod program;
+mod stub;
 mod workload;
 
 pub use check::check;
+pub use elf::{ElfError, elf};
 pub use image::{ProbeError, install};
 pub use layout::{ControlBlock, Plan, PlanError, ROOT_TABLE, VcpuRange};
 pub use program::{CODE_ADDRESS, DEBUG_PORT, program};
