@@ -10,8 +10,10 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use landfall_converge::{ByteRate, Bytes};
+use landfall_migrate::machine::MachineKind;
 use landfall_migrate::report::{Outcome, Report};
 use landfall_qmp::ClientError;
+use landfall_vmm::machine::best_machine;
 use landfall_vmm::probe::{ParseWorkloadError, Pattern, Workload};
 
 use crate::args::{Output, OutputArgs};
@@ -30,6 +32,10 @@ use crate::vm_run::MachineChoice;
 const TIME_LIMIT_OFF: Duration = Duration::from_secs(10);
 /// A run that should arrive is not left to run for ever if it does not.
 const TIME_LIMIT_ON: Duration = Duration::from_secs(60);
+
+/// Bytes a second. Left to itself a synthetic guest writes at the speed of memory: even the hundredth part of that, which
+/// the hardest throttle leaves it, outruns the link shown. At this rate it is like the real guest that it stands for.
+const SYNTHETIC_RATE: f64 = 1e9;
 
 /// Which runs are shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -97,7 +103,7 @@ pub(crate) struct GuestArgs {
     /// The memory that it keeps rewriting, as in 128MiB, which is what it is if not given.
     #[arg(long, value_name = "SIZE")]
     pub(crate) working_set: Option<Bytes>,
-    /// How fast it writes, as in 500MB/s; as fast as it can if not given.
+    /// How fast it writes, as in 500MB/s; if not given, as fast as it can in KVM, and 1GB/s where it is synthetic.
     #[arg(long, value_name = "RATE")]
     pub(crate) rate: Option<ByteRate>,
 }
@@ -114,10 +120,22 @@ impl GuestArgs {
         if let Some(Bytes(bytes)) = self.working_set {
             text += &format!(",working-set={bytes}B");
         }
-        if let Some(rate) = self.rate {
+        let asked = self.workload.parse::<Workload>().ok().and_then(|workload| workload.rate);
+        let rate = self.rate.or_else(|| {
+            (asked.is_none() && self.is_synthetic()).then(|| ByteRate::new(SYNTHETIC_RATE))
+        });
+        if let Some(rate) = rate {
             text += &format!(",rate={}B/s", rate.bytes_per_second());
         }
         text
+    }
+
+    fn is_synthetic(&self) -> bool {
+        match self.machine {
+            MachineChoice::Kvm => false,
+            MachineChoice::Synthetic => true,
+            MachineChoice::Auto => best_machine().0 == MachineKind::Synthetic,
+        }
     }
 }
 

@@ -49,7 +49,7 @@ pub(crate) struct SimulateArgs {
     /// All memory of the guest, as in 512MiB or 12TiB.
     #[arg(long, value_name = "SIZE", default_value = "512MiB")]
     pub(crate) memory: Bytes,
-    /// The part of its memory that holds anything but zeros; the working set if not given.
+    /// The part of its memory that holds anything but zeros, as in 128MiB; the working set if not given.
     #[arg(long, value_name = "SIZE")]
     pub(crate) touched: Option<Bytes>,
     /// The pages that it keeps rewriting, shared evenly among its vCPUs.
@@ -167,6 +167,7 @@ fn guest(args: &SimulateArgs) -> Result<GuestModel, String> {
         rate: args.rate * (1.0 / vcpus as f64),
         rhythm: rhythm(args.guest),
         base: Bytes(set.0 * index),
+        phase: 0.0,
     };
     let zero = memory.saturating_sub(touched);
     Ok(GuestModel { memory, zero, vcpus: (0..vcpus).map(vcpu).collect() })
@@ -225,7 +226,7 @@ const ROWS: &[(&str, Figure)] = &[
     ("longest stall", |run| time(run.max_stall)),
 ];
 
-fn table(runs: &[(Policy, SimulatedRun)]) -> Table {
+pub(crate) fn table(runs: &[(Policy, SimulatedRun)]) -> Table {
     let right = |text: &str| Cell::new(text).set_alignment(CellAlignment::Right);
     let mut table = Table::new();
     table.load_preset(UTF8_FULL_CONDENSED);
@@ -254,16 +255,16 @@ fn time(time: Duration) -> String {
     milliseconds(in_ms(time))
 }
 
-fn in_ms(time: Duration) -> f64 {
+pub(crate) fn in_ms(time: Duration) -> f64 {
     time.as_secs_f64() * 1000.0
 }
 
-fn share_stolen(run: &SimulatedRun) -> f64 {
+pub(crate) fn share_stolen(run: &SimulatedRun) -> f64 {
     if run.total.is_zero() { 0.0 } else { run.stolen.as_secs_f64() / run.total.as_secs_f64() }
 }
 
 /// The keys of a migration's report as far as a simulation has them, and `simulated`, which no report has.
-fn json_of(policy: Policy, run: &SimulatedRun, full: bool) -> Value {
+pub(crate) fn json_of(policy: Policy, run: &SimulatedRun, full: bool) -> Value {
     let (outcome, reason) = match &run.outcome {
         SimulatedOutcome::Completed => ("completed", None),
         SimulatedOutcome::GaveUp(reason) => ("gave_up", Some(reason.to_string())),

@@ -223,8 +223,9 @@ impl SyntheticCpu {
         let mut wait = now;
         let pace = self.get(ControlBlock::Pace)?;
         if pace > 0 {
-            // As in the program: a guest that was held back makes up for sixteen chunks at most.
-            let due = (self.get(ControlBlock::Due)? + pace).max(now.saturating_sub(16 * pace));
+            // As in the program: a guest that was held back does not rush to make up for it.
+            let next = self.get(ControlBlock::Due)? + pace;
+            let due = if next + pace < now { now } else { next };
             self.set(ControlBlock::Due, due)?;
             wait = wait.max(due);
         }

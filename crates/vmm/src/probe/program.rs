@@ -152,9 +152,9 @@ global_asm!(
     "test rbx, rbx",
     "jz 63f",
     "add rbx, [r15 + {due}]",
-    // A guest that was held back for long does not rush to make up for it: at most 16 chunks are made up for.
+    // A guest that was held back does not rush to make up for it: held to a tenth of its time it does a tenth of its
+    // work, as one that is busy with computing does.
     "mov rdx, [r15 + {pace}]",
-    "shl rdx, 4",
     "add rdx, rbx",
     "cmp rdx, rax",
     "jae 61f",
