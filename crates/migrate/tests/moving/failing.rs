@@ -29,7 +29,9 @@ impl Trouble {
         let proxy = Proxy::new(&self.folder.socket("p"), &self.destination.uri, at, nth, fate);
         let mut options = narrow(&proxy.uri, Policy::Adaptive);
         if fate == Fate::Hold {
-            options.peer_timeout = Duration::from_millis(300);
+            // Before the commit any timeout shows the same; after it only the right one does.
+            let patience = if matches!(at, At::Commit | At::Running) { 2000 } else { 300 };
+            options.peer_timeout = Duration::from_millis(patience);
         }
         (migrate(&self.guest, &options), proxy)
     }
