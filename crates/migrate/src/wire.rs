@@ -22,3 +22,7 @@ pub fn common_version(theirs: std::ops::RangeInclusive<u16>) -> Option<u16> {
     let newest = VERSION.min(*theirs.end());
     (newest >= OLDEST_VERSION && newest >= *theirs.start()).then_some(newest)
 }
+
+#[cfg(test)]
+#[path = "wire_tests.rs"]
+mod tests;

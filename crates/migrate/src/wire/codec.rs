@@ -18,13 +18,15 @@ use landfall_converge::PAGE_SIZE;
 use super::message::{
     Commit, Finish, Hello, MAX_RUN_PAGES, Message, PageRun, Ready, Running, Welcome,
 };
-use super::tag::Tag;
+use super::tag::{MAX_REASON_BYTES, Tag};
 use crate::machine::PageIndex;
 
 const MAGIC: [u8; 4] = *b"LNDF";
 /// Bytes of a frame before its payload.
 pub const HEADER_BYTES: usize = 16;
 const CHECKED_HEADER_BYTES: usize = 12;
+/// Room that is made at once for a payload. A frame of pages fits, so that only long states come in steps.
+const ROOM_STEP: usize = 1 << 20;
 
 /// Why a message could not be sent or read.
 #[derive(Debug, thiserror::Error)]
@@ -142,7 +144,7 @@ fn write_all_vectored(to: &mut impl Write, mut slices: &mut [IoSlice<'_>]) -> io
 /// Reads messages from frames. Its buffer is used again from message to message.
 #[derive(Debug, Default)]
 pub struct Decoder {
-    payload: Vec<u8>,
+    buffer: Vec<u8>,
 }
 
 /// A message as it was read: pages stay in the decoder's buffer.
@@ -182,6 +184,10 @@ impl Decoder {
             return Err(WireError::Magic);
         }
         let number = u16::from_le_bytes([header[4], header[5]]);
+        // A later version may give them a meaning that must not be passed over.
+        if header[6..8] != [0, 0] {
+            return Err(WireError::Malformed("flags that this version does not know"));
+        }
         let tag = Tag::from_number(number).ok_or(WireError::Tag(number))?;
         let length = u32::from_le_bytes([header[8], header[9], header[10], header[11]]);
         let limit = tag.max_payload();
@@ -189,15 +195,24 @@ impl Decoder {
             return Err(WireError::TooLong { length, limit });
         }
         let length = usize::try_from(length).map_err(|_| WireError::TooLong { length, limit })?;
-        self.payload.resize(length, 0);
-        from.read_exact(&mut self.payload)?;
+        // Step by step: who announces much must have brought some before room is made for more.
+        let mut read = 0;
+        while read < length {
+            let end = length.min(read + ROOM_STEP);
+            if self.buffer.len() < end {
+                self.buffer.resize(end, 0);
+            }
+            from.read_exact(&mut self.buffer[read..end])?;
+            read = end;
+        }
+        let payload = &self.buffer[..length];
         let mut checksum = crc32fast::Hasher::new();
         checksum.update(&header[..CHECKED_HEADER_BYTES]);
-        checksum.update(&self.payload);
+        checksum.update(payload);
         if checksum.finalize().to_le_bytes() != header[CHECKED_HEADER_BYTES..] {
             return Err(WireError::Checksum);
         }
-        parse(tag, &self.payload)
+        parse(tag, payload)
     }
 }
 
@@ -245,7 +260,7 @@ fn put_payload(to: &mut Vec<u8>, message: &Message) {
         Message::Commit(commit) => to.push(u8::from(commit.run)),
         Message::Running(running) => put_duration(to, running.resume),
         Message::Failed { reason } | Message::Cancel { reason } => {
-            let mut end = reason.len().min(4096);
+            let mut end = reason.len().min(MAX_REASON_BYTES);
             while !reason.is_char_boundary(end) {
                 end -= 1;
             }
@@ -283,7 +298,11 @@ fn parse(tag: Tag, payload: &[u8]) -> Result<Received<'_>, WireError> {
         Tag::ZeroPages => {
             let mut runs = Vec::with_capacity(payload.len() / 16);
             while !fields.0.is_empty() {
-                runs.push(PageRun { first: PageIndex(fields.u64()?), count: fields.u64()? });
+                let run = PageRun { first: PageIndex(fields.u64()?), count: fields.u64()? };
+                if run.count == 0 {
+                    return Err(WireError::Malformed("a run of no pages"));
+                }
+                runs.push(run);
             }
             Message::ZeroPages(runs)
         }
@@ -291,15 +310,18 @@ fn parse(tag: Tag, payload: &[u8]) -> Result<Received<'_>, WireError> {
         Tag::PassReceived => Message::PassReceived { pass: fields.u32()? },
         Tag::State => Message::State(fields.rest().to_vec()),
         Tag::Finish => {
-            let wanted = fields.flag()?;
-            let digest = fields.u32()?;
-            Message::Finish(Finish { digest: wanted.then_some(digest) })
+            let digest = match (fields.flag()?, fields.u32()?) {
+                (true, digest) => Some(digest),
+                (false, 0) => None,
+                (false, _) => return Err(WireError::Malformed("a digest that is none")),
+            };
+            Message::Finish(Finish { digest })
         }
         Tag::Ready => Message::Ready(Ready { load: fields.duration()? }),
         Tag::Commit => Message::Commit(Commit { run: fields.flag()? }),
         Tag::Running => Message::Running(Running { resume: fields.duration()? }),
-        Tag::Failed => Message::Failed { reason: fields.text() },
-        Tag::Cancel => Message::Cancel { reason: fields.text() },
+        Tag::Failed => Message::Failed { reason: fields.text()? },
+        Tag::Cancel => Message::Cancel { reason: fields.text()? },
     };
     if fields.0.is_empty() {
         Ok(Received::Message(message))
@@ -348,7 +370,12 @@ impl<'a> Fields<'a> {
         std::mem::take(&mut self.0)
     }
 
-    fn text(&mut self) -> String {
-        String::from_utf8_lossy(self.rest()).into_owned()
+    fn text(&mut self) -> Result<String, WireError> {
+        let text = std::str::from_utf8(self.rest());
+        text.map(str::to_owned).map_err(|_| WireError::Malformed("a text that is not UTF-8"))
     }
 }
+
+#[cfg(test)]
+#[path = "codec_tests.rs"]
+mod tests;

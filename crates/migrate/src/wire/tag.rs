@@ -23,6 +23,9 @@ pub(super) enum Tag {
     Cancel,
 }
 
+/// The longest reason that is told; what goes beyond is cut off.
+pub(super) const MAX_REASON_BYTES: usize = 4096;
+
 const KIB: u32 = 1 << 10;
 const MIB: u32 = 1 << 20;
 
