@@ -113,3 +113,7 @@ impl Control {
         lock(&self.0).cancelled
     }
 }
+
+#[cfg(test)]
+#[path = "control_tests.rs"]
+mod tests;

@@ -135,9 +135,6 @@ impl Recorder {
 
     pub(crate) fn point(&mut self, progress: &Progress, bandwidth: ByteRate) {
         self.seen_points += 1;
-        if !self.seen_points.is_multiple_of(self.keep_every) {
-            return;
-        }
         if self.points.len() >= MAX_POINTS {
             let mut index = 0;
             self.points.retain(|_| {
@@ -145,6 +142,9 @@ impl Recorder {
                 index % 2 == 0
             });
             self.keep_every *= 2;
+        }
+        if !self.seen_points.is_multiple_of(self.keep_every) {
+            return;
         }
         self.points.push(TimePoint {
             at_ms: milliseconds(self.elapsed()),
@@ -215,3 +215,7 @@ impl Recorder {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "recorder_tests.rs"]
+mod tests;
