@@ -168,6 +168,11 @@ impl Reception {
         let Message::Hello(hello) = this.decoder.read(&mut this.stream)? else {
             return Err(WireError::Unexpected("something else than a greeting").into());
         };
+        if (hello.channel, hello.channels) != (0, 1) {
+            let error =
+                WireError::Unexpected("a greeting for several channels, where one is taken");
+            return Err(this.fail(error.into()));
+        }
         match common_version(hello.oldest_version..=hello.newest_version) {
             Some(version) => this.say(&Message::Welcome(Welcome { version }))?,
             None => {

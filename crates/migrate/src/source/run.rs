@@ -234,9 +234,9 @@ impl<'m> Run<'m> {
                 Ok(Event::Peer(Message::Failed { reason })) => {
                     return Err(Ended::PeerFailed(reason));
                 }
-                Ok(Event::SendFailed(error) | Event::PeerGone(error)) => {
-                    return Err(self.lost(error));
-                }
+                // All that it said was heard before: there is nothing to wait for while the guest may stand still.
+                Ok(Event::PeerGone(error)) => return Err(self.lost_for(error)),
+                Ok(Event::SendFailed(error)) => return Err(self.lost(error)),
                 Ok(Event::MemoryFailed(error)) => {
                     return Err(Ended::Machine("read its memory", error));
                 }
@@ -276,20 +276,22 @@ impl<'m> Run<'m> {
 
     /// The connection broke. If the destination has said why, that is the better reason: it may arrive after the error.
     fn lost(&mut self, error: WireError) -> Ended {
-        if self.control.is_cancelled() && !self.committed {
-            return Ended::Cancelled;
-        }
         let until = Instant::now() + LAST_WORDS;
         while let Ok(event) =
             self.events.recv_timeout(until.saturating_duration_since(Instant::now()))
         {
             match event {
                 Event::Peer(Message::Failed { reason }) => return Ended::PeerFailed(reason),
-                Event::PeerGone(_) => break,
+                Event::Requested(Request::Cancel) | Event::PeerGone(_) => break,
                 _ => {}
             }
         }
+        self.lost_for(error)
+    }
+
+    fn lost_for(&self, error: WireError) -> Ended {
         match error {
+            _ if self.control.is_cancelled() && !self.committed => Ended::Cancelled,
             WireError::Timeout => Ended::Silent(self.options.peer_timeout, "pages were sent to it"),
             error => Ended::Lost(error),
         }
