@@ -78,6 +78,21 @@ fn a_source_that_is_too_new_or_too_old_is_told_so() {
 }
 
 #[test]
+fn a_source_with_several_channels_is_told_so_and_another_may_come() {
+    let folder = Folder::new();
+    let destination = Waiting::at(&folder.socket("d"));
+    let mut speaker = Speaker::to(&destination);
+    let (oldest_version, newest_version) = (VERSION, VERSION);
+    let hello = Hello { oldest_version, newest_version, channel: 0, channels: 4, migration: 1 };
+    speaker.say(&Message::Hello(hello));
+    let Message::Failed { reason } = speaker.hear() else { panic!() };
+    assert!(reason.contains("several channels"), "{reason}");
+    drop(speaker);
+    drop(Speaker::accepted(&destination));
+    destination.assert_nothing();
+}
+
+#[test]
 fn strangers_do_not_keep_a_guest_from_coming_in() {
     let folder = Folder::new();
     let destination = Waiting::at(&folder.socket("d"));
