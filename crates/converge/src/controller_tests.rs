@@ -140,7 +140,7 @@ prop_compose! {
         let mut vcpus = Vec::new();
         for (workload, rate) in workloads {
             let rate = ByteRate::new(rate * 1e6);
-            vcpus.push(VcpuModel { workload, rate, rhythm: Rhythm::Steady, base });
+            vcpus.push(VcpuModel { workload, rate, rhythm: Rhythm::Steady, base, phase: 0.0 });
             base += workload.extent();
         }
         let memory = Bytes(1024 * MIB);

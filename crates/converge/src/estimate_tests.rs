@@ -42,6 +42,18 @@ fn zero_pages_do_not_make_the_link_look_slow() {
 }
 
 #[test]
+fn zero_pages_at_the_end_of_the_first_pass_do_not_make_dirty_pages_look_cheap() {
+    let mut estimator = estimator();
+    observe(&mut estimator, &sending(100), 10);
+    // The last of the first pass and the first of the second in one sample.
+    let mixed = Sample { pass: 2, sent_pages: Pages(50_000), ..sending(100) };
+    observe(&mut estimator, &mixed, 1);
+    observe(&mut estimator, &Sample { pass: 2, ..sending(100) }, 1);
+    let pages = estimator.bandwidth.pages_per_second();
+    assert!((pages / (25_600.0) - 1.0).abs() < 0.02, "{pages}");
+}
+
+#[test]
 fn a_queue_that_ran_dry_does_not_make_the_link_look_slow() {
     let mut estimator = estimator();
     observe(&mut estimator, &sending(100), 10);

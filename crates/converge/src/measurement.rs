@@ -85,7 +85,7 @@ impl DirtyMeasurement {
         for share in shares {
             let workload = load.workload.scaled(share);
             let rate = load.rate * share;
-            vcpus.push(VcpuModel { workload, rate, rhythm: self.rhythm, base });
+            vcpus.push(VcpuModel { workload, rate, rhythm: self.rhythm, base, phase: 0.0 });
             base += workload.extent();
         }
         vcpus

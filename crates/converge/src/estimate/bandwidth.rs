@@ -28,6 +28,8 @@ pub(crate) struct Bandwidth {
     bytes_per_page: f64,
     measured: f64,
     silent: Duration,
+    /// The pass under way when the previous sample was taken.
+    pass: u32,
     stretch: Stretch,
 }
 
@@ -37,6 +39,8 @@ struct Stretch {
     bytes: f64,
     pages: f64,
     drained: bool,
+    /// A part of it lay in the first pass, which alone sends zero pages in bulk.
+    in_first_pass: bool,
 }
 
 impl Bandwidth {
@@ -48,6 +52,7 @@ impl Bandwidth {
             bytes_per_page: PAGE_SIZE as f64,
             measured: 0.0,
             silent: Duration::ZERO,
+            pass: 0,
             stretch: Stretch::default(),
         }
     }
@@ -63,6 +68,8 @@ impl Bandwidth {
         self.stretch.bytes += sample.sent.0 as f64;
         self.stretch.pages += sample.sent_pages.0 as f64;
         self.stretch.drained |= drained;
+        self.stretch.in_first_pass |= self.pass <= 1;
+        self.pass = sample.pass;
         if self.is_stalled() {
             // How long an outage lasted says nothing about the link that comes back.
             self.stretch = Stretch::default();
@@ -70,11 +77,12 @@ impl Bandwidth {
             && (self.stretch.bytes > 0.0 || self.stretch.drained)
         {
             let stretch = std::mem::take(&mut self.stretch);
-            self.believe(&stretch, sample.pass > 1);
+            self.believe(&stretch);
         }
     }
 
-    fn believe(&mut self, stretch: &Stretch, past_first_pass: bool) {
+    fn believe(&mut self, stretch: &Stretch) {
+        let past_first_pass = !stretch.in_first_pass;
         let seen = stretch.bytes / stretch.seconds;
         let per_page =
             if stretch.pages > 0.0 { stretch.bytes / stretch.pages } else { f64::INFINITY };

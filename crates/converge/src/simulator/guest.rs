@@ -26,6 +26,9 @@ pub struct VcpuModel {
     pub rhythm: Rhythm,
     /// Where its range of memory begins.
     pub base: Bytes,
+    /// Where in its range a sweep stands when the migration begins, as a share of it, 0 to 1. One that stands where the
+    /// migration begins to send stays behind it for the whole first pass, and dirties nothing but what was sent already.
+    pub phase: f64,
 }
 
 /// Where and in what order a vCPU writes.
@@ -89,7 +92,7 @@ impl GuestModel {
     /// zeros.
     #[must_use]
     pub fn single(memory: Bytes, workload: Workload, rate: ByteRate) -> Self {
-        let vcpu = VcpuModel { workload, rate, rhythm: Rhythm::Steady, base: Bytes(0) };
+        let vcpu = VcpuModel { workload, rate, rhythm: Rhythm::Steady, base: Bytes(0), phase: 0.0 };
         Self { memory, zero: memory.saturating_sub(workload.extent()), vcpus: vec![vcpu] }
     }
 }
@@ -119,10 +122,11 @@ pub(super) struct Writer {
 
 impl Writer {
     pub(super) fn new(model: VcpuModel, cell: Bytes, seed: u64) -> Self {
+        let cells = (model.workload.extent().0 / cell.0).max(1);
         Self {
             model,
             cell: cell.0,
-            next: 0,
+            next: Bytes(cells).part(model.phase.clamp(0.0, 1.0)).0,
             owed: 0.0,
             random: seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1,
         }

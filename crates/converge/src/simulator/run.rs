@@ -23,8 +23,8 @@ const WINDOW: Duration = Duration::from_secs(1);
 /// Bytes on the wire for a page of zeros, and what every other page costs beside its content.
 const ZERO_PAGE: u64 = 9;
 const HEADER: u64 = 8;
-/// How fast memory can be looked through for zeros.
-const SCAN_BYTES_PER_SECOND: f64 = 5e9;
+/// How fast memory can be passed over that nobody ever wrote: 600 GB/s were measured for holes of a memfd.
+const SCAN_BYTES_PER_SECOND: f64 = 2e11;
 
 /// Runs the scenario to its end.
 #[must_use]
