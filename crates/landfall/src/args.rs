@@ -8,6 +8,8 @@ use landfall_migrate::options::Uri;
 use crate::demo::DemoArgs;
 use crate::exit::EXIT_CODES;
 use crate::limits::LimitArgs;
+use crate::migration::MigrationCommand;
+use crate::plan::PlanArgs;
 use crate::simulate::SimulateArgs;
 use crate::vm_run::VmRunArgs;
 
@@ -25,6 +27,11 @@ pub(crate) enum Command {
     Demo(DemoArgs),
     /// Moves the guest of a running machine to a destination, and follows it until it has arrived.
     Migrate(MigrateArgs),
+    /// Looks at the migration under way, and changes it.
+    #[command(subcommand)]
+    Migration(MigrationCommand),
+    /// Watches the guest of a running machine for a moment, and tells what a migration of it would do and cost.
+    Plan(PlanArgs),
     /// Tells what a migration would do and cost under each policy, without moving anything.
     Simulate(SimulateArgs),
     /// Tells what a machine is doing.

@@ -9,6 +9,8 @@ use landfall_qmp::ClientError;
 use crate::demo::DemoError;
 use crate::exit::Exit;
 use crate::follow::FollowError;
+use crate::migration::MigrationError;
+use crate::plan::{self, PlanError};
 use crate::vm_run::VmRunError;
 
 /// Why a command ended without a result.
@@ -24,6 +26,10 @@ pub(crate) enum CliError {
         "the machine at {socket} is a QEMU {version}; steering QEMU is not part of this version yet"
     )]
     Qemu { socket: PathBuf, version: String },
+    #[error(transparent)]
+    Migration(#[from] MigrationError),
+    #[error("there is no plan for the machine at {socket}")]
+    Plan { socket: PathBuf, source: PlanError },
     #[error("the demonstration could not be shown")]
     Demo(#[from] DemoError),
     #[error("the machine could not be run")]
@@ -76,6 +82,13 @@ impl CliError {
             )),
             Self::Qemu { .. } => {
                 Some("give the socket of a machine started with `landfall vm run`".to_owned())
+            }
+            Self::Plan { socket, source } => plan::advice(socket, source),
+            Self::Migration(MigrationError::None) => {
+                Some("begin one with `landfall migrate SOCKET URI`".to_owned())
+            }
+            Self::Migration(MigrationError::TooLate(_)) => {
+                Some("see where the guest is with `landfall status` at both ends".to_owned())
             }
             Self::Demo(error) => Some(error.advice().to_owned()),
             Self::VmRun(_) => None,

@@ -14,7 +14,9 @@ pub(crate) enum Exit {
     Error = 1,
     /// The migration failed; the guest runs on the source. (2, wrong usage, is given by the parser of arguments.)
     Failed = 3,
-    /// Cancelled; the guest runs on the source. (4 stands for a refusal by a check beforehand.)
+    /// A check beforehand says that the guest would not arrive.
+    Refused = 4,
+    /// Cancelled; the guest runs on the source.
     Cancelled = 5,
     /// An operator must decide which side runs the guest.
     InDoubt = 6,

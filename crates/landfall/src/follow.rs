@@ -73,6 +73,7 @@ pub(crate) fn follow(
         }
         let info: MigrationInfo =
             client.query(&Command::QueryMigrate).map_err(FollowError::Lost)?;
+        watch.info(&info);
         watch.update(&View::of(&info));
         if info.status.is_final() {
             if let Some(report) = info.landfall.and_then(|landfall| landfall.report) {

@@ -47,6 +47,15 @@ pub(crate) enum AtLimit {
     Switchover,
 }
 
+impl From<AtLimit> for OnLimit {
+    fn from(at_limit: AtLimit) -> Self {
+        match at_limit {
+            AtLimit::Abort => Self::Abort,
+            AtLimit::Switchover => Self::Switchover,
+        }
+    }
+}
+
 fn policy() -> impl TypedValueParser<Value = Policy> {
     PossibleValuesParser::new(["adaptive", "stepped", "classic"]).map(|name| match name.as_str() {
         "stepped" => Policy::Stepped,
@@ -55,7 +64,7 @@ fn policy() -> impl TypedValueParser<Value = Policy> {
     })
 }
 
-fn throttle(text: &str) -> Result<Throttle, String> {
+pub(crate) fn throttle(text: &str) -> Result<Throttle, String> {
     let throttle: Throttle = text
         .parse()
         .map_err(|error: landfall_converge::units::ParseUnitError| error.to_string())?;
@@ -70,7 +79,7 @@ fn throttle(text: &str) -> Result<Throttle, String> {
     clippy::cast_sign_loss,
     reason = "a throttle is 0 to 0.99, so this is 0 to 99"
 )]
-fn percent(throttle: Throttle) -> u8 {
+pub(crate) fn percent(throttle: Throttle) -> u8 {
     (throttle.share() * 100.0).round() as u8
 }
 
@@ -79,7 +88,7 @@ fn percent(throttle: Throttle) -> u8 {
     clippy::cast_sign_loss,
     reason = "a rate is never negative, and one past u64 saturates"
 )]
-fn bytes_per_second(rate: ByteRate) -> u64 {
+pub(crate) fn bytes_per_second(rate: ByteRate) -> u64 {
     // Less than a byte a second must not become 0, which means that there is no limit.
     (rate.bytes_per_second().ceil() as u64).max(1)
 }
@@ -104,10 +113,7 @@ impl LimitArgs {
             policy: Some(self.policy),
             max_stall: Some(self.max_stall),
             time_limit: Some(time_limit.unwrap_or_default()),
-            on_limit: Some(match self.on_limit {
-                AtLimit::Abort => OnLimit::Abort,
-                AtLimit::Switchover => OnLimit::Switchover,
-            }),
+            on_limit: Some(self.on_limit.into()),
             verify: Some(self.verify),
             peer_timeout: Some(self.peer_timeout),
         }

@@ -10,6 +10,8 @@ mod follow;
 mod interrupts;
 mod limits;
 mod migrate;
+mod migration;
+mod plan;
 mod progress;
 mod quantities;
 mod render;
@@ -39,6 +41,8 @@ fn main() -> ExitCode {
     let result = match cli.command {
         Command::Demo(args) => demo::demo(&args),
         Command::Migrate(args) => migrate::migrate(&args),
+        Command::Migration(command) => migration::migration(&command),
+        Command::Plan(args) => plan::plan(&args),
         Command::Simulate(args) => simulate::simulate(&args),
         Command::Status(args) => status::status(&args),
         Command::Settle(args) => settle::settle(&args),

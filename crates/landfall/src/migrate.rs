@@ -1,6 +1,7 @@
 //! `landfall migrate`: moves the guest of a running machine, and tells how it went.
 
 use std::io::{self, Write};
+use std::path::Path;
 use std::time::Duration;
 
 use landfall_migrate::report::Report;
@@ -21,12 +22,7 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 pub(crate) fn migrate(args: &MigrateArgs) -> Result<Exit, CliError> {
     let socket = || args.socket.clone();
     let monitor = |source| CliError::Monitor { socket: socket(), source };
-    let mut client = Client::connect(&args.socket, TIMEOUT).map_err(monitor)?;
-    if !client.version().is_landfall() {
-        let qemu = client.version().qemu;
-        let version = format!("{}.{}.{}", qemu.major, qemu.minor, qemu.micro);
-        return Err(CliError::Qemu { socket: socket(), version });
-    }
+    let mut client = connect(&args.socket)?;
     let interrupts = Interrupts::install()?;
     let parameters = args.limits.parameters(args.bandwidth, args.time_limit);
     let auto_converge = args.auto_converge == Switch::On;
@@ -40,16 +36,33 @@ pub(crate) fn migrate(args: &MigrateArgs) -> Result<Exit, CliError> {
     Ok(report.outcome.into())
 }
 
+/// Connects to the monitor of a machine of Landfall's own.
+pub(crate) fn connect(socket: &Path) -> Result<Client, CliError> {
+    let client = Client::connect(socket, TIMEOUT)
+        .map_err(|source| CliError::Monitor { socket: socket.to_owned(), source })?;
+    if client.version().is_landfall() {
+        return Ok(client);
+    }
+    let qemu = client.version().qemu;
+    let version = format!("{}.{}.{}", qemu.major, qemu.minor, qemu.micro);
+    Err(CliError::Qemu { socket: socket.to_owned(), version })
+}
+
 fn write_report(report: &Report, output: OutputArgs) -> Result<(), CliError> {
     match output.output {
-        Output::Table => {
-            writeln!(io::stdout(), "{}", table(&[(String::new(), report)]))?;
-        }
+        Output::Table => return write_table(report),
         Output::Json => {
             let shown = json_of(report, output.full)?;
             writeln!(io::stdout(), "{}", serde_json::to_string_pretty(&shown)?)?;
         }
     }
+    tell(report, "");
+    Ok(())
+}
+
+/// Writes the bill to the standard output stream, and how it went to the standard error stream.
+pub(crate) fn write_table(report: &Report) -> Result<(), CliError> {
+    writeln!(io::stdout(), "{}", table(&[(String::new(), report)]))?;
     tell(report, "");
     Ok(())
 }

@@ -75,6 +75,11 @@ impl fmt::Display for View {
 
 /// Somebody who watches a migration.
 pub(crate) trait Watch {
+    /// All that the machine told; for who wants more than the view that follows.
+    fn info(&mut self, info: &MigrationInfo) {
+        let _ = info;
+    }
+
     /// The migration as it is now; called some ten times a second.
     fn update(&mut self, view: &View);
 

@@ -52,10 +52,10 @@ pub(crate) struct SimulateArgs {
     /// The part of its memory that holds anything but zeros, as in 128MiB; the working set if not given.
     #[arg(long, value_name = "SIZE")]
     pub(crate) touched: Option<Bytes>,
-    /// The pages that it keeps rewriting, shared evenly among its vCPUs.
+    /// The pages that it keeps rewriting, as in 128MiB, shared evenly among its vCPUs.
     #[arg(long, value_name = "SIZE", default_value = "128MiB")]
     pub(crate) working_set: Bytes,
-    /// Bytes of pages rewritten a second by all vCPUs together while nobody holds them back.
+    /// Bytes of pages rewritten a second by all vCPUs together while nobody holds them back, as in 1GB/s.
     #[arg(long, value_name = "RATE", default_value = "1GB/s")]
     pub(crate) rate: ByteRate,
     /// The vCPUs that share the work.
@@ -73,7 +73,7 @@ pub(crate) struct SimulateArgs {
     /// The hardest throttle, in per cent of a vCPU's time, as in 80%.
     #[arg(long, value_name = "PERCENT", default_value = "99%")]
     pub(crate) max_throttle: Throttle,
-    /// The longest single stop of a vCPU by the throttle; stepped and classic do not keep it.
+    /// The longest single stop of a vCPU by the throttle, as in 10ms; stepped and classic do not keep it.
     #[arg(long, value_name = "DURATION", default_value = "10ms", value_parser = duration)]
     pub(crate) max_stall: Duration,
     /// The longest migration, in simulated time, as in 60s or 2h.

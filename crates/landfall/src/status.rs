@@ -70,28 +70,23 @@ impl Status {
             line("throttle", &throttled);
             line("dirty log", if vm.dirty_log { "on" } else { "off" });
         }
-        line("migration", &self.migration_text());
+        line("migration", &migration_text(&self.migration));
         text
     }
+}
 
-    fn migration_text(&self) -> String {
-        let migration = &self.migration;
-        let landfall = migration.landfall.as_ref();
-        let report = landfall.and_then(|it| it.report.clone());
-        match report.map(serde_json::from_value::<Report>) {
-            Some(Ok(report)) => summary(&report),
-            _ if migration.status == MigrationStatus::None => "none".to_owned(),
-            _ if landfall.is_some() && !migration.status.is_final() => {
-                View::of(migration).to_string()
-            }
-            // A guest that came in has its report at the source; QEMU has none at all.
-            _ => {
-                let status = status_word(migration.status);
-                migration
-                    .error_desc
-                    .as_ref()
-                    .map_or(status.clone(), |why| format!("{status}: {why}"))
-            }
+/// The migration under way, or how the last one ended, in one line.
+pub(crate) fn migration_text(migration: &MigrationInfo) -> String {
+    let landfall = migration.landfall.as_ref();
+    let report = landfall.and_then(|it| it.report.clone());
+    match report.map(serde_json::from_value::<Report>) {
+        Some(Ok(report)) => summary(&report),
+        _ if migration.status == MigrationStatus::None => "none".to_owned(),
+        _ if landfall.is_some() && !migration.status.is_final() => View::of(migration).to_string(),
+        // A guest that came in has its report at the source; QEMU has none at all.
+        _ => {
+            let status = status_word(migration.status);
+            migration.error_desc.as_ref().map_or(status.clone(), |why| format!("{status}: {why}"))
         }
     }
 }
