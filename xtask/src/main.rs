@@ -1,8 +1,10 @@
-//! Landfall's tasks: `cargo xtask test` runs every test there is, `cargo xtask fuzz` fuzzes for longer.
+//! Landfall's tasks: `cargo xtask test` runs every test there is, `cargo xtask fuzz` fuzzes for longer, `cargo xtask
+//! compare` puts stock QEMU and Landfall side by side.
 
 #![forbid(unsafe_code)]
 
 mod command;
+mod compare;
 mod fuzz;
 mod lint;
 mod model;
@@ -37,6 +39,8 @@ enum Task {
         #[arg(value_name = "STEP", value_parser = step_named)]
         steps: Vec<&'static Step>,
     },
+    /// Migrates the same guest under stock QEMU and under Landfall, and shows what each takes and costs.
+    Compare(compare::CompareArgs),
     /// Fuzzes the decoder of the wire protocol.
     Fuzz {
         /// For how long.
@@ -62,6 +66,7 @@ fn main() -> ExitCode {
     match Cli::parse().task {
         Task::Test { steps } if steps.is_empty() => step::run(STEPS, &workspace),
         Task::Test { steps } => step::run(steps, &workspace),
+        Task::Compare(args) => compare::compare(&workspace, &args),
         Task::Fuzz { minutes } => fuzz::run_long(&workspace, minutes),
     }
 }

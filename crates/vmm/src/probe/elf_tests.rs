@@ -21,7 +21,7 @@ fn segments(elf: &[u8], kind: u32) -> Vec<(u64, &[u8])> {
         .map(|index| &elf[64 + index * 56..][..56])
         .filter(|header| header[..4] == kind.to_le_bytes())
         .map(|header| {
-            let (offset, size) = (word(header, 8) as usize, word(header, 32) as usize);
+            let [offset, size] = [8, 32].map(|at| usize::try_from(word(header, at)).unwrap());
             (word(header, 24), &elf[offset..offset + size])
         })
         .collect()
@@ -44,7 +44,7 @@ fn every_page_of_the_guest_is_in_the_file_as_it_is_in_memory() {
     let segments = segments(&elf, PT_LOAD);
     let find = |address: u64| {
         segments.iter().find_map(|(start, bytes)| {
-            let into = address.checked_sub(*start)? as usize;
+            let into = usize::try_from(address.checked_sub(*start)?).unwrap();
             bytes.get(into..into + 4096)
         })
     };
