@@ -174,7 +174,14 @@ impl Monitor {
     }
 
     fn cont(&self) -> Result<Value, QmpError> {
-        self.vm()?.resume().map_err(failed)?;
+        let vm = self.vm()?;
+        // The guest would not run whatever was answered, and may have been given away already.
+        if vm.is_held() {
+            return Err(QmpError::generic(
+                "the guest is stopped for the switchover of its migration; ask again when that is over",
+            ));
+        }
+        vm.resume().map_err(failed)?;
         self.emit(&EventKind::Resume);
         Ok(json!({}))
     }
