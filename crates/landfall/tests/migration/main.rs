@@ -1,0 +1,19 @@
+//! Migrations between real pairs of processes, and everything that can happen to them on the way.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "the lint's exception for tests does not reach their helper functions"
+)]
+
+mod auto_converge;
+mod back_and_forth;
+mod cancelling;
+mod commit;
+mod corruption;
+mod frame;
+mod losing;
+mod machine;
+mod pair;
+mod proxy;
+mod refusal;
+mod unaided;
