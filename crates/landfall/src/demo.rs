@@ -13,7 +13,7 @@ use landfall_converge::{ByteRate, Bytes};
 use landfall_migrate::machine::MachineKind;
 use landfall_migrate::report::{Outcome, Report};
 use landfall_qmp::ClientError;
-use landfall_vmm::machine::best_machine;
+use landfall_vmm::machine::{DirtyLogChoice, best_machine};
 use landfall_vmm::probe::{ParseWorkloadError, Pattern, Workload};
 
 use crate::args::{Output, OutputArgs};
@@ -97,6 +97,9 @@ pub(crate) struct GuestArgs {
     /// The guest's memory, as in 512MiB.
     #[arg(long, value_name = "SIZE", default_value = "512MiB")]
     pub(crate) memory: Bytes,
+    /// How its writes are recorded: auto, ring (which tells vCPUs apart) or bitmap.
+    #[arg(long, value_name = "LOG", default_value_t)]
+    pub(crate) dirty_log: DirtyLogChoice,
     /// What the guest does: sweep, random, read-only or bursts; with options as in bursts,on=300ms,off=1s.
     #[arg(long, default_value = "sweep", value_parser = workload)]
     pub(crate) workload: String,

@@ -9,7 +9,7 @@ use clap::{Args, ValueEnum};
 use landfall_converge::{ByteRate, Bytes};
 use landfall_migrate::machine::MachineKind;
 use landfall_migrate::options::Uri;
-use landfall_vmm::machine::Configuration;
+use landfall_vmm::machine::{Configuration, DirtyLogChoice};
 use landfall_vmm::probe::Workload;
 use landfall_vmm::process::{GuestOrigin, RunError, RunOptions, run};
 
@@ -64,6 +64,10 @@ pub(crate) struct VmRunArgs {
     /// The guest's memory, as in 512MiB.
     #[arg(long, value_name = "SIZE", default_value = "512MiB", conflicts_with = "incoming")]
     pub(crate) memory: Bytes,
+    /// How writes of a guest in KVM are recorded: auto, ring (a ring a vCPU, which tells vCPUs apart) or bitmap. It travels
+    /// with the guest; a destination without rings uses bitmaps.
+    #[arg(long, value_name = "LOG", default_value_t, conflicts_with = "incoming")]
+    pub(crate) dirty_log: DirtyLogChoice,
     /// Where the monitor listens: the path of a Unix socket.
     #[arg(long, value_name = "SOCKET")]
     pub(crate) qmp: PathBuf,
@@ -118,6 +122,7 @@ impl VmRunArgs {
                     memory: self.memory,
                     vcpus: usize::from(self.cpus.get()),
                     workload: self.probe.workload(),
+                    dirty_log: self.dirty_log,
                 },
             },
         };

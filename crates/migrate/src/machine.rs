@@ -141,8 +141,38 @@ pub trait DirtySink {
     }
 }
 
+/// How a dirty log knows which pages were written; stands in reports.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DirtyLogKind {
+    /// One bit a page; it does not tell vCPUs apart.
+    #[default]
+    Bitmap,
+    /// A ring a vCPU in the kernel.
+    Ring,
+    /// One bit a page and vCPU, kept by native threads themselves.
+    Software,
+}
+
+impl DirtyLogKind {
+    /// As it stands in reports.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Bitmap => "bitmap",
+            Self::Ring => "ring",
+            Self::Software => "software",
+        }
+    }
+}
+
 /// The record of pages written by the guest and by the monitor on the guest's behalf.
 pub trait DirtyLog: Send {
+    /// How it knows.
+    fn kind(&self) -> DirtyLogKind {
+        DirtyLogKind::Bitmap
+    }
+
     /// Begins to record: every page written after this returns is given by a later harvest.
     ///
     /// # Errors

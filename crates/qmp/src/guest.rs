@@ -39,6 +39,9 @@ pub struct VmStatus {
     pub vcpus: Vec<VcpuStatus>,
     /// Whether written pages are being recorded.
     pub dirty_log: bool,
+    /// How they are recorded: `bitmap`, `ring` (a ring a vCPU) or `software`.
+    #[serde(default)]
+    pub dirty_log_kind: String,
     /// The hardest throttle of any vCPU now, 0 to 0.99.
     pub throttle: f64,
     /// How many times the slowest vCPU of a probe has gone over its working set; `None` for other guests.

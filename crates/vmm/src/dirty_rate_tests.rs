@@ -13,6 +13,7 @@ fn machine(workload: &str) -> std::sync::Arc<Vm> {
         memory: Bytes(64 << 20),
         vcpus: 1,
         workload: workload.parse().unwrap(),
+        dirty_log: crate::machine::DirtyLogChoice::Auto,
     };
     let vm = Vm::new(configuration, &events).unwrap();
     vm.resume().unwrap();

@@ -1,6 +1,7 @@
 //! A machine: memory, vCPUs, devices and dirty log put together, whatever runs the guest.
 
 mod assembly;
+mod dirty_log_choice;
 mod incoming_host;
 mod movable;
 
@@ -11,11 +12,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use landfall_converge::{Bytes, Throttle};
-use landfall_migrate::machine::{DirtyLog, MachineKind, VcpuThrottle};
+use landfall_migrate::machine::{DirtyLog, DirtyLogKind, MachineKind, VcpuThrottle};
 use landfall_qmp::GuestCheck;
 use serde::{Deserialize, Serialize};
 
-use self::assembly::{Contents, Vcpus, kvm_machine, synthetic_machine};
+use self::assembly::{Contents, Vcpus, kvm_machine, synthetic_machine, tracking};
+pub use self::dirty_log_choice::{DirtyLogChoice, ParseDirtyLogError};
 pub use self::incoming_host::IncomingHost;
 use self::movable::GateThrottle;
 pub use self::movable::Movable;
@@ -39,6 +41,9 @@ pub struct Configuration {
     pub vcpus: usize,
     /// What the probe guest does.
     pub workload: Workload,
+    /// Which dirty log is wished for. A destination that does not have it uses the one that it has.
+    #[serde(default, skip_serializing_if = "DirtyLogChoice::is_auto")]
+    pub dirty_log: DirtyLogChoice,
 }
 
 /// Why a machine could not be made, or not be controlled.
@@ -78,6 +83,9 @@ pub enum VmError {
     /// The state has another number of vCPUs.
     #[error("the saved state has {0} vCPUs, the machine has {1}")]
     Vcpus(usize, usize),
+    /// A ring is asked for, and the machine is not in KVM.
+    #[error("only a guest in KVM has a dirty ring; choose --dirty-log auto, or --machine kvm")]
+    RingWithoutKvm,
     /// The guest is over.
     #[error("the guest has ended and cannot run again")]
     Ended,
@@ -99,6 +107,7 @@ pub struct Vm {
     vcpus: Box<dyn Vcpus>,
     gates: Vec<Arc<Gate>>,
     dirty_log: Mutex<Box<dyn DirtyLog>>,
+    dirty_log_kind: DirtyLogKind,
     logging: AtomicBool,
     intent: Mutex<Intent>,
 }
@@ -146,9 +155,12 @@ impl Vm {
         let plan = Plan::new(configuration.workload, configuration.vcpus, &ram)?;
         let ports = Arc::new(PortBus::new(Box::new(io::stdout())));
         let (vcpus, gates, dirty_log) = match configuration.machine {
-            MachineKind::Kvm => kvm_machine(&plan, &ram, &ports, contents, events)?,
+            MachineKind::Kvm => {
+                let tracking = tracking(configuration.dirty_log, configuration.vcpus, contents)?;
+                kvm_machine(&plan, &ram, &ports, tracking, contents, events)?
+            }
             MachineKind::Synthetic | MachineKind::Qemu => {
-                synthetic_machine(&plan, &ram, contents, events)?
+                synthetic_machine(&plan, &ram, configuration.dirty_log, contents, events)?
             }
         };
         Ok(Arc::new(Self {
@@ -158,6 +170,7 @@ impl Vm {
             ports,
             vcpus,
             gates,
+            dirty_log_kind: dirty_log.kind(),
             dirty_log: Mutex::new(dirty_log),
             logging: AtomicBool::new(false),
             intent: Mutex::new(Intent::default()),
@@ -266,6 +279,12 @@ impl Vm {
     #[must_use]
     pub fn is_logging(&self) -> bool {
         self.logging.load(Ordering::Acquire)
+    }
+
+    /// How guest writes are logged, when they are.
+    #[must_use]
+    pub fn dirty_log_kind(&self) -> DirtyLogKind {
+        self.dirty_log_kind
     }
 
     /// The throttle of this machine.

@@ -82,6 +82,33 @@ impl KickSignal {
     }
 }
 
+/// Keeps all signals from the calling thread for as long as it lives.
+pub(crate) struct BlockedSignals {
+    before: libc::sigset_t,
+}
+
+impl BlockedSignals {
+    pub(crate) fn all() -> io::Result<Self> {
+        // SAFETY: all-zero sets are valid storage, filled in next.
+        let (mut set, mut before): (libc::sigset_t, libc::sigset_t) = unsafe { mem::zeroed() };
+        // SAFETY: the set is ours.
+        unsafe { libc::sigfillset(&raw mut set) };
+        // SAFETY: both sets are valid.
+        let error =
+            unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const set, &raw mut before) };
+        if error == 0 { Ok(Self { before }) } else { Err(io::Error::from_raw_os_error(error)) }
+    }
+}
+
+impl Drop for BlockedSignals {
+    fn drop(&mut self) {
+        // SAFETY: the set is the one that was in force before; the present one is not asked for.
+        unsafe {
+            libc::pthread_sigmask(libc::SIG_SETMASK, &raw const self.before, ptr::null_mut())
+        };
+    }
+}
+
 /// A timer that kicks the thread that made it.
 #[derive(Debug)]
 pub(crate) struct SliceTimer {

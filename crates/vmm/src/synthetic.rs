@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use landfall_converge::PAGE_SIZE;
-use landfall_migrate::machine::{DirtyLog, DirtySink, GuestMemory, MachineError};
+use landfall_converge::{PAGE_SIZE, Pages};
+use landfall_migrate::machine::{DirtyLog, DirtyLogKind, DirtySink, GuestMemory, MachineError};
 use serde::{Deserialize, Serialize};
 
 use crate::memory::{GuestRam, MemoryError};
@@ -19,7 +19,7 @@ use crate::vcpu::{Cpu, CpuError, Exit, Kick};
 /// The synthetic guest's clock counts nanoseconds.
 pub const TICKS_PER_SECOND: u64 = 1_000_000_000;
 
-/// One bit a page, set by the synthetic vCPUs after every write.
+/// One bit a page, set by a synthetic vCPU after every write.
 #[derive(Debug)]
 pub struct SoftwareLog {
     words: Vec<AtomicU64>,
@@ -43,20 +43,28 @@ impl SoftwareLog {
             word.fetch_or(1 << (page % 64), Ordering::AcqRel);
         }
     }
+
+    fn take(&self, word: usize) -> u64 {
+        let word = &self.words[word];
+        if word.load(Ordering::Relaxed) == 0 { 0 } else { word.swap(0, Ordering::AcqRel) }
+    }
 }
 
 /// The dirty log of a synthetic guest, together with what the monitor itself writes.
 #[derive(Debug)]
 pub struct SyntheticDirtyLog {
-    log: Arc<SoftwareLog>,
+    /// One a vCPU.
+    logs: Vec<Arc<SoftwareLog>>,
     ram: Arc<GuestRam>,
+    attributes: bool,
 }
 
 impl SyntheticDirtyLog {
-    /// Reads from `log` and from the monitor's own bitmap in `ram`.
+    /// Reads from `logs`, one a vCPU, and from the monitor's own bitmap in `ram`; says which vCPU wrote how much if it
+    /// `attributes`.
     #[must_use]
-    pub fn new(log: Arc<SoftwareLog>, ram: Arc<GuestRam>) -> Self {
-        Self { log, ram }
+    pub fn new(logs: Vec<Arc<SoftwareLog>>, ram: Arc<GuestRam>, attributes: bool) -> Self {
+        Self { logs, ram, attributes }
     }
 }
 
@@ -67,15 +75,32 @@ impl DirtySink for Forget {
 }
 
 impl DirtyLog for SyntheticDirtyLog {
+    fn kind(&self) -> DirtyLogKind {
+        if self.attributes { DirtyLogKind::Software } else { DirtyLogKind::Bitmap }
+    }
+
     /// The vCPUs note their writes always; beginning is forgetting what they noted so far.
     fn start(&mut self) -> Result<(), MachineError> {
         self.harvest(&mut Forget)
     }
 
     fn harvest(&mut self, sink: &mut dyn DirtySink) -> Result<(), MachineError> {
-        for (number, word) in (0u64..).zip(&self.log.words) {
-            if word.load(Ordering::Relaxed) != 0 {
-                sink.mark(number, word.swap(0, Ordering::AcqRel));
+        let words = self.logs.first().map_or(0, |log| log.words.len());
+        let mut by_vcpu = vec![Pages(0); self.logs.len()];
+        for word in 0..words {
+            let mut dirty = 0;
+            for (log, pages) in self.logs.iter().zip(&mut by_vcpu) {
+                let bits = log.take(word) & !dirty;
+                dirty |= bits;
+                *pages += Pages(u64::from(bits.count_ones()));
+            }
+            if dirty != 0 {
+                sink.mark(word as u64, dirty);
+            }
+        }
+        if self.attributes {
+            for (vcpu, pages) in by_vcpu.into_iter().enumerate() {
+                sink.attribute(vcpu, pages);
             }
         }
         self.ram.drain_own_writes(sink);

@@ -79,6 +79,7 @@ fn source_arguments(args: &DemoArgs, monitor: &Path) -> Vec<OsString> {
         flag("--probe", guest.workload()),
         flag("--machine", guest.machine.name()),
         flag("--cpus", guest.cpus.to_string()),
+        flag("--dirty-log", guest.dirty_log.to_string()),
         flag("--memory", format!("{}B", guest.memory.0)),
         flag("--qmp", monitor),
     ]

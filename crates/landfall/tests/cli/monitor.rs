@@ -161,6 +161,7 @@ fn vm() -> VmStatus {
         memory_bytes: 512 << 20,
         vcpus: vec![vcpu],
         dirty_log: false,
+        dirty_log_kind: "software".into(),
         throttle: 0.0,
         laps: Some(3.0),
     }

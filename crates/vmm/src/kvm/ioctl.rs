@@ -1,14 +1,20 @@
-//! The calls that `kvm-ioctls` does not have: reading the dirty log into a buffer of ours, and clearing it in chunks.
+//! The calls that `kvm-ioctls` does not have: reading the dirty log into a buffer of ours, clearing it in chunks, and
+//! giving harvested entries of dirty rings back.
 
 use std::io;
+use std::mem::offset_of;
 use std::os::fd::RawFd;
 
-use kvm_bindings::{kvm_clear_dirty_log, kvm_dirty_log};
+use crate::signal::BlockedSignals;
+use kvm_bindings::{kvm_clear_dirty_log, kvm_dirty_gfn, kvm_dirty_log};
 
 /// `_IOW(KVMIO, 0x42, struct kvm_dirty_log)`
 const KVM_GET_DIRTY_LOG: libc::c_ulong = 0x4010_AE42;
 /// `_IOWR(KVMIO, 0xC0, struct kvm_clear_dirty_log)`
 const KVM_CLEAR_DIRTY_LOG: libc::c_ulong = 0xC018_AEC0;
+
+/// `_IO(KVMIO, 0xC7)`
+const KVM_RESET_DIRTY_RINGS: libc::c_ulong = 0xAEC7;
 
 // The numbers above hold the sizes of the structures in bits 16 to 29.
 const _: () =
@@ -16,6 +22,13 @@ const _: () =
 const _: () = assert!(
     (KVM_CLEAR_DIRTY_LOG >> 16) & 0x3FFF == size_of::<kvm_clear_dirty_log>() as libc::c_ulong
 );
+
+const _: () = assert!(KVM_RESET_DIRTY_RINGS >> 16 == 0, "the call carries no structure");
+// An entry of a ring as the kernel lays it out.
+const _: () = assert!(size_of::<kvm_dirty_gfn>() == 16 && align_of::<kvm_dirty_gfn>() == 8);
+const _: () = assert!(offset_of!(kvm_dirty_gfn, flags) == 0);
+const _: () = assert!(offset_of!(kvm_dirty_gfn, slot) == 4);
+const _: () = assert!(offset_of!(kvm_dirty_gfn, offset) == 8);
 
 fn checked(result: libc::c_int) -> io::Result<()> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
@@ -58,4 +71,15 @@ pub(super) fn clear_dirty_log(
     // SAFETY: the structure is what the call expects; the kernel only reads the bitmap, which was just checked to hold
     // a bit for each of the pages.
     checked(unsafe { libc::ioctl(vm, KVM_CLEAR_DIRTY_LOG, &raw const clear) })
+}
+
+/// Protects the pages of all entries again that are marked as harvested in any of the machine's rings, gives the entries
+/// back to the kernel, and says how many. No vCPU writes to one of these pages unnoticed once this has returned.
+pub(super) fn reset_dirty_rings(vm: RawFd) -> io::Result<u32> {
+    // A signal in the middle would end the call without saying how far it came.
+    let _blocked = BlockedSignals::all()?;
+    // SAFETY: the call takes no argument and touches no memory of ours but the rings, whose harvested entries the kernel
+    // owns.
+    let count = unsafe { libc::ioctl(vm, KVM_RESET_DIRTY_RINGS, 0) };
+    u32::try_from(count).map_err(|_| io::Error::last_os_error())
 }

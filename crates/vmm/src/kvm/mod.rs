@@ -1,12 +1,13 @@
 //! Guests in KVM.
 
-mod dirty;
+mod bitmap;
 mod ioctl;
+mod ring;
+mod rings;
 mod state;
 mod vcpu;
 mod vm;
 
-pub use dirty::KvmDirtyLog;
 pub use state::{SavedMsr, SavedVcpu};
 pub use vcpu::{KvmCpu, LongModeEntry};
-pub use vm::{KvmError, KvmVm, is_available, tsc_frequency};
+pub use vm::{DirtyTracking, KvmError, KvmVm, has_dirty_ring, is_available, tsc_frequency};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use kvm_bindings::{kvm_regs, kvm_segment};
+use kvm_bindings::{KVM_EXIT_DIRTY_RING_FULL, kvm_regs, kvm_segment};
 use kvm_ioctls::{VcpuExit, VcpuFd};
 
 use super::state::{SavedVcpu, readable_msrs};
@@ -12,6 +12,11 @@ use crate::devices::PortBus;
 use crate::signal::{KickSignal, SliceTimer};
 use crate::vcpu::{Cpu, CpuError, Exit, Kick};
 
+/// A vCPU looks at its dirty ring so often: it should not fill up, whoever else is late to empty it.
+const LOOK_AT_RING: Duration = Duration::from_millis(50);
+/// One that is stopped so often in a row by a full ring in which nothing is, is stopped for entries that are not there.
+const PHANTOM: u32 = 4;
+
 /// A vCPU in KVM.
 #[derive(Debug)]
 pub struct KvmCpu {
@@ -19,8 +24,9 @@ pub struct KvmCpu {
     msrs: Vec<u32>,
     ports: Arc<PortBus>,
     timer: Option<SliceTimer>,
-    /// Keeps the machine alive for as long as a vCPU can run in it.
-    _vm: Arc<KvmVm>,
+    index: usize,
+    /// Also keeps the machine alive for as long as a vCPU can run in it.
+    vm: Arc<KvmVm>,
 }
 
 impl KvmCpu {
@@ -43,7 +49,7 @@ impl KvmCpu {
         }
         fd.set_cpuid2(&cpuid).map_err(refused("take CPUID"))?;
         let msrs = readable_msrs(&fd, &vm.msr_indices()?);
-        Ok(Self { fd, msrs, ports, timer: None, _vm: Arc::clone(vm) })
+        Ok(Self { fd, msrs, ports, timer: None, index, vm: Arc::clone(vm) })
     }
 
     /// The frequency of the guest's TSC in Hz.
@@ -119,9 +125,15 @@ impl Cpu for KvmCpu {
 
     fn run(&mut self, slice: Option<Duration>) -> Result<Exit, CpuError> {
         let timer = self.timer.as_ref().ok_or("the vCPU's thread was not attached")?;
+        let rings = self.vm.rings();
+        let slice = match (slice, rings) {
+            (slice, Some(_)) => Some(slice.unwrap_or(LOOK_AT_RING).min(LOOK_AT_RING)),
+            (slice, None) => slice,
+        };
         if let Some(slice) = slice {
             timer.arm(slice)?;
         }
+        let mut stopped_for_nothing = 0;
         let exit = loop {
             match self.fd.run() {
                 // KVM completes a half-done access to a device before it notices the signal, so that leaving the loop
@@ -135,17 +147,32 @@ impl Cpu for KvmCpu {
                 // Nothing is mapped outside of memory: reads give ones, writes go nowhere, as on an empty bus.
                 Ok(VcpuExit::MmioRead(_, data)) => data.fill(0xFF),
                 Ok(VcpuExit::MmioWrite(..)) => {}
+                // The guest was not entered. A kick that came meanwhile is pending and makes the next entry return.
+                Ok(VcpuExit::Unsupported(KVM_EXIT_DIRTY_RING_FULL)) => {
+                    let phantom = stopped_for_nothing >= PHANTOM;
+                    let found = match rings {
+                        Some(rings) => rings.relieve(&self.vm, self.index, phantom)?,
+                        None => false,
+                    };
+                    stopped_for_nothing =
+                        if found || phantom { 0 } else { stopped_for_nothing + 1 };
+                    continue;
+                }
                 Ok(VcpuExit::Hlt) => break Exit::Ended("the guest halted for good".to_owned()),
                 Ok(VcpuExit::Shutdown) => {
                     break Exit::Ended("the guest crashed (triple fault)".to_owned());
                 }
                 Ok(other) => break Exit::Ended(format!("the guest cannot go on: {other:?}")),
             }
+            stopped_for_nothing = 0;
         };
         if slice.is_some() {
             timer.disarm()?;
         }
         KickSignal::consume();
+        if let Some(rings) = rings {
+            rings.relieve_early(&self.vm, self.index)?;
+        }
         Ok(exit)
     }
 

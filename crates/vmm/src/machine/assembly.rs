@@ -7,9 +7,9 @@ use landfall_migrate::machine::DirtyLog;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::{VmError, VmEvent};
+use super::{DirtyLogChoice, VmError, VmEvent};
 use crate::devices::{PortBus, SavedDevices};
-use crate::kvm::{KvmCpu, KvmVm, LongModeEntry};
+use crate::kvm::{DirtyTracking, KvmCpu, KvmError, KvmVm, LongModeEntry, has_dirty_ring};
 use crate::memory::GuestRam;
 use crate::probe::{self, CODE_ADDRESS, Plan};
 use crate::synthetic::{SoftwareLog, SyntheticCpu, SyntheticDirtyLog, TICKS_PER_SECOND};
@@ -81,14 +81,37 @@ where
     Ok((Box::new(Threads(threads)), gates))
 }
 
+/// Entries in a vCPU's ring: 256 MiB of pages, so that a vCPU at full speed does not fill it between two readings.
+const RING_ENTRIES: u32 = 65_536;
+
+/// How a machine in KVM is to record writes on this host.
+pub(super) fn tracking(
+    choice: DirtyLogChoice,
+    vcpus: usize,
+    contents: Contents,
+) -> Result<DirtyTracking, KvmError> {
+    let ring =
+        |entries: Option<u32>| DirtyTracking::Ring { entries: entries.unwrap_or(RING_ENTRIES) };
+    match choice {
+        DirtyLogChoice::Bitmap => Ok(DirtyTracking::Bitmap),
+        DirtyLogChoice::Ring { entries } if has_dirty_ring() => Ok(ring(entries)),
+        // A guest that comes in is not refused for what its source had.
+        DirtyLogChoice::Ring { .. } if contents == Contents::Incoming => Ok(DirtyTracking::Bitmap),
+        DirtyLogChoice::Ring { .. } => Err(KvmError::NoRing),
+        DirtyLogChoice::Auto if vcpus > 1 && has_dirty_ring() => Ok(ring(None)),
+        DirtyLogChoice::Auto => Ok(DirtyTracking::Bitmap),
+    }
+}
+
 pub(super) fn kvm_machine(
     plan: &Plan,
     ram: &Arc<GuestRam>,
     ports: &Arc<PortBus>,
+    tracking: DirtyTracking,
     contents: Contents,
     events: &Sender<VmEvent>,
 ) -> Result<Parts, VmError> {
-    let vm = Arc::new(KvmVm::new(Arc::clone(ram))?);
+    let vm = Arc::new(KvmVm::new(Arc::clone(ram), tracking)?);
     let cpus = (0..plan.vcpus.len())
         .map(|index| KvmCpu::new(&vm, index, Arc::clone(ports)))
         .collect::<Result<Vec<_>, _>>()?;
@@ -106,24 +129,30 @@ pub(super) fn kvm_machine(
         }
     }
     let (vcpus, gates) = spawn(cpus, events)?;
-    Ok((vcpus, gates, Box::new(vm.dirty_log())))
+    Ok((vcpus, gates, vm.dirty_log()))
 }
 
 pub(super) fn synthetic_machine(
     plan: &Plan,
     ram: &Arc<GuestRam>,
+    dirty_log: DirtyLogChoice,
     contents: Contents,
     events: &Sender<VmEvent>,
 ) -> Result<Parts, VmError> {
     if contents == Contents::Fresh {
+        if matches!(dirty_log, DirtyLogChoice::Ring { .. }) {
+            return Err(VmError::RingWithoutKvm);
+        }
         probe::install(plan, ram, TICKS_PER_SECOND)?;
     }
-    let log = Arc::new(SoftwareLog::new(ram));
+    let logs: Vec<_> = plan.vcpus.iter().map(|_| Arc::new(SoftwareLog::new(ram))).collect();
     let cpus = plan
         .vcpus
         .iter()
-        .map(|range| SyntheticCpu::new(Arc::clone(ram), Arc::clone(&log), *range))
+        .zip(&logs)
+        .map(|(range, log)| SyntheticCpu::new(Arc::clone(ram), Arc::clone(log), *range))
         .collect();
     let (vcpus, gates) = spawn::<SyntheticCpu>(cpus, events)?;
-    Ok((vcpus, gates, Box::new(SyntheticDirtyLog::new(log, Arc::clone(ram)))))
+    let attributes = dirty_log != DirtyLogChoice::Bitmap;
+    Ok((vcpus, gates, Box::new(SyntheticDirtyLog::new(logs, Arc::clone(ram), attributes))))
 }

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use landfall_converge::VcpuThrottles;
 use landfall_migrate::machine::{
-    Destination, DirtyLog, DirtySink, GuestMemory, MachineError, MachineKind, Source, StolenTime,
-    VcpuThrottle,
+    Destination, DirtyLog, DirtyLogKind, DirtySink, GuestMemory, MachineError, MachineKind, Source,
+    StolenTime, VcpuThrottle,
 };
 
 use super::Vm;
@@ -97,6 +97,10 @@ impl Movable {
 }
 
 impl DirtyLog for Movable {
+    fn kind(&self) -> DirtyLogKind {
+        self.0.dirty_log_kind
+    }
+
     fn start(&mut self) -> Result<(), MachineError> {
         self.log().start()?;
         self.0.logging.store(true, Ordering::Release);

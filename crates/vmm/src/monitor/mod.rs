@@ -227,6 +227,7 @@ impl Monitor {
             memory_bytes: vm.configuration().memory.0,
             vcpus,
             dirty_log: vm.is_logging(),
+            dirty_log_kind: vm.dirty_log_kind().name().to_owned(),
             throttle: vm.throttled().share(),
             laps: Some(vm.laps().map_err(failed)?),
         })

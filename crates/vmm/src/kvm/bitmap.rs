@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use landfall_converge::PAGE_SIZE;
-use landfall_migrate::machine::{DirtyLog, DirtySink, MachineError};
+use landfall_migrate::machine::{DirtyLog, DirtyLogKind, DirtySink, MachineError};
 
 use super::ioctl::{clear_dirty_log, get_dirty_log};
 use super::vm::{KvmVm, Slot};
@@ -14,13 +14,13 @@ const CHUNK_PAGES: u64 = 16 * 1024;
 
 /// The dirty log of a guest in KVM, together with what the monitor itself writes.
 #[derive(Debug)]
-pub struct KvmDirtyLog {
+pub(super) struct BitmapLog {
     vm: Arc<KvmVm>,
     ram: Arc<GuestRam>,
     bitmap: Vec<u64>,
 }
 
-impl KvmDirtyLog {
+impl BitmapLog {
     pub(super) fn new(vm: Arc<KvmVm>, ram: Arc<GuestRam>) -> Self {
         let longest = vm.slots().iter().map(|slot| slot.pages).max().unwrap_or(0);
         let words = usize::try_from(longest.div_ceil(64)).unwrap_or(0);
@@ -69,7 +69,11 @@ impl DirtySink for Forget {
     fn mark(&mut self, _word: u64, _bits: u64) {}
 }
 
-impl DirtyLog for KvmDirtyLog {
+impl DirtyLog for BitmapLog {
+    fn kind(&self) -> DirtyLogKind {
+        DirtyLogKind::Bitmap
+    }
+
     fn start(&mut self) -> Result<(), MachineError> {
         self.ram.drain_own_writes(&mut Forget);
         self.vm.set_dirty_logging(true)?;
