@@ -78,6 +78,7 @@ pub(super) fn measure(setting: &Setting<'_>, contender: Contender) -> Result<Run
     warm_up(ranges, &memory)?;
     ends.prepare(setting, contender)?;
 
+    let host_load = host_load();
     let watch = Watch::start(ranges.clone(), Arc::clone(&memory), ends.destination.memory())?;
     reset_gaps(ranges, &memory)?;
     let before = now(ranges, &memory)?;
@@ -116,10 +117,17 @@ pub(super) fn measure(setting: &Setting<'_>, contender: Contender) -> Result<Run
         work_lost_share_by_vcpu: lost.iter().map(|lost| lost.share).collect(),
         longest_gap_ms: longest_gap(ranges, &memory, setting.ticks_per_second)?,
         longest_gap_before_ms,
+        host_load,
         sent_bytes: told.sent_bytes,
         max_throttle: told.max_throttle,
         integrity: check.integrity,
     })
+}
+
+/// Processes that wanted to run here, over the last minute; 0 where the system does not say.
+fn host_load() -> f64 {
+    let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    text.split_whitespace().next().and_then(|word| word.parse().ok()).unwrap_or_default()
 }
 
 /// Waits until the guest has been once over its working set: before, its dirty rate is not what it will be.

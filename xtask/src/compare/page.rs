@@ -146,7 +146,7 @@ fn figures(cell: &Cell) -> Markup {
             thead { tr {
                 @for name in [
                     "", "arrived", "memory whole", "throttle, at most", "downtime seen by the guest", "share of work lost",
-                    "by vCPU", "gap before", "simulated total", "simulated work lost", "simulated sent",
+                    "by vCPU", "gap before", "host's load", "simulated total", "simulated work lost", "simulated sent",
                 ] { th scope="col" { (name) } }
             } }
             tbody { @for entry in &cell.contenders { @if let Some(summary) = &entry.summary { tr {
@@ -158,6 +158,7 @@ fn figures(cell: &Cell) -> Markup {
                 td { (share(summary.work_lost_share.median)) }
                 td { (by_vcpu(summary)) }
                 td { (time(summary.longest_gap_before_ms.median)) }
+                td { (format!("{:.1}", summary.host_load.median)) }
                 td { (said(entry, |it| (it.total_ms, it.total_error), time)) }
                 td { (said(entry, |it| (it.work_lost_ms, it.work_lost_error), time)) }
                 td { (said(entry, |it| (it.sent_bytes, it.sent_error), bytes)) }

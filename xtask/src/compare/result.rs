@@ -149,6 +149,8 @@ pub(super) struct Run {
     pub(super) longest_gap_ms: f64,
     /// The same while its full speed was measured: what this host does to a guest that nobody migrates.
     pub(super) longest_gap_before_ms: f64,
+    /// Load of this host over the minute before: far above its number of processors, speeds and gaps are those of the host.
+    pub(super) host_load: f64,
     pub(super) sent_bytes: u64,
     pub(super) max_throttle: f64,
     /// `ok`, or what the guest or this program found wrong in its memory.
@@ -172,12 +174,13 @@ impl fmt::Display for Run {
         }
         write!(
             f,
-            ", lost {:.2} s of work, longest gap {:.0} ms, throttle {}, {} sent, memory {}",
+            ", lost {:.2} s of work, longest gap {:.0} ms, throttle {}, {} sent, memory {}, host load {:.1}",
             seconds(self.work_lost_ms),
             self.longest_gap_ms,
             Throttle::new(self.max_throttle),
             Bytes(self.sent_bytes),
-            self.integrity
+            self.integrity,
+            self.host_load
         )
     }
 }
@@ -197,6 +200,7 @@ pub(super) struct Summary {
     pub(super) work_lost_share_by_vcpu: Vec<Figure>,
     pub(super) longest_gap_ms: Figure,
     pub(super) longest_gap_before_ms: Figure,
+    pub(super) host_load: Figure,
     pub(super) sent_bytes: Figure,
     pub(super) max_throttle: Figure,
 }
@@ -226,6 +230,7 @@ impl Summary {
             work_lost_share_by_vcpu: by_vcpu(|run| &run.work_lost_share_by_vcpu)?,
             longest_gap_ms: figure(|run| run.longest_gap_ms)?,
             longest_gap_before_ms: figure(|run| run.longest_gap_before_ms)?,
+            host_load: figure(|run| run.host_load)?,
             sent_bytes: figure(|run| run.sent_bytes as f64)?,
             max_throttle: figure(|run| run.max_throttle)?,
         })
