@@ -244,16 +244,15 @@ pub trait Source: Send {
     /// The throttle.
     fn throttle(&self) -> Arc<dyn VcpuThrottle>;
 
-    /// Whether the guest runs (throttled or not), rather than being paused. Asked just before [`Source::pause`]; what it
-    /// says then is what the destination does with the guest.
-    fn is_running(&self) -> bool;
-
     /// Stops every vCPU and device; a throttled vCPU goes straight to paused. When this returns nothing of the guest
     /// runs any more and every write has reached memory and dirty log.
     ///
+    /// Says whether the guest ran until then (throttled or not), rather than being paused already: that is what the
+    /// destination does with it. It is one step with the stopping, so that a user's own wish falls on either side of it.
+    ///
     /// # Errors
     /// When a vCPU does not stop.
-    fn pause(&mut self) -> Result<(), MachineError>;
+    fn pause(&mut self) -> Result<bool, MachineError>;
 
     /// Undoes [`Source::pause`]: a guest that ran before it runs again, with the throttle that is set; one that was
     /// paused already stays so.

@@ -219,15 +219,16 @@ impl Vm {
         self.carry_out(*intent)
     }
 
-    /// Stops the guest for a migration, and returns when every vCPU has stopped. Nobody but [`Vm::release`] lets it run
-    /// again.
+    /// Stops the guest for a migration, and returns when every vCPU has stopped: whether it ran until then. Nobody but
+    /// [`Vm::release`] lets it run again.
     ///
     /// # Errors
     /// When a vCPU does not stop.
-    pub fn hold(&self) -> Result<(), VmError> {
+    pub fn hold(&self) -> Result<bool, VmError> {
         let mut intent = self.intent();
         intent.held = true;
-        self.carry_out(*intent)
+        self.carry_out(*intent)?;
+        Ok(intent.wanted)
     }
 
     /// The migration lets the guest go: it runs again if its users want it to.

@@ -61,10 +61,10 @@ impl Switchover {
     /// Stops the guest, from throttled straight to paused, and reads the dirty log for the last time: now it is exact.
     pub(super) fn stop(self, run: &mut Run<'_>) -> Result<Stopped, Ended> {
         let entered = self.span.entered();
-        let ran = run.machine.is_running();
         let began = Instant::now();
         run.paused = true;
-        run.machine.pause().map_err(|error| Ended::Machine("stop the guest", error))?;
+        let ran =
+            run.machine.pause().map_err(|error| Ended::Machine("stop the guest", error))?;
         let stopped = Instant::now();
         run.costs.stopped_in(stopped - began);
         run.harvest(true)?;

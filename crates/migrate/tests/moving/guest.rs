@@ -314,14 +314,10 @@ impl Source for Machine {
         Arc::new(Throttles(Arc::clone(&self.guest)))
     }
 
-    fn is_running(&self) -> bool {
-        self.guest.is_running()
-    }
-
-    fn pause(&mut self) -> Result<(), MachineError> {
+    fn pause(&mut self) -> Result<bool, MachineError> {
         self.held = self.guest.is_running();
         self.guest.pause();
-        Ok(())
+        Ok(self.held)
     }
 
     fn resume(&mut self) -> Result<(), MachineError> {

@@ -73,11 +73,7 @@ impl Source for Movable {
         self.0.throttle()
     }
 
-    fn is_running(&self) -> bool {
-        self.0.is_running()
-    }
-
-    fn pause(&mut self) -> Result<(), MachineError> {
+    fn pause(&mut self) -> Result<bool, MachineError> {
         Ok(self.0.hold()?)
     }
 
