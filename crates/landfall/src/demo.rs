@@ -218,7 +218,9 @@ fn heading(args: &DemoArgs) -> String {
         (_, Some(_)) => "bursts",
         (Pattern::Sweep, None) => "sweep",
         (Pattern::Random, None) => "random writes",
+        (Pattern::HotCold, None) => "random writes, most of them to its hot part,",
         (Pattern::ReadOnly, None) => "reads only",
+        (Pattern::Compute, None) => "nothing but computing",
     };
     let working_set = workload.working_set;
     let speed = workload.rate.map_or_else(|| "full speed".to_owned(), |rate| rate.to_string());

@@ -81,7 +81,7 @@ pub(crate) struct VmRunArgs {
 
 #[derive(Clone, Debug, Args)]
 pub(crate) struct ProbeArgs {
-    /// The probe guest's workload: sweep, random, read-only or bursts; with options as in
+    /// The probe guest's workload: sweep, random, hot-cold, read-only, compute or bursts; with options as in
     /// sweep,working-set=128MiB,rate=500MB/s.
     #[arg(
         long,

@@ -307,7 +307,8 @@ impl Vm {
         Ok(checked?)
     }
 
-    /// How many times the slowest vCPU has gone over its working set, without stopping the guest.
+    /// How many times the slowest vCPU has gone over its working set, without stopping the guest. One that only computes
+    /// has none.
     ///
     /// # Errors
     /// When guest memory cannot be read.
@@ -316,7 +317,8 @@ impl Vm {
             let work = range.get(&self.ram, probe::ControlBlock::Work)?;
             Ok::<_, VmError>(work as f64 / range.pages as f64)
         };
-        let laps = self.plan.vcpus.iter().map(laps).collect::<Result<Vec<_>, _>>()?;
+        let visitors = self.plan.vcpus.iter().filter(|range| range.pages > 0);
+        let laps = visitors.map(laps).collect::<Result<Vec<_>, _>>()?;
         Ok(laps.into_iter().fold(f64::INFINITY, f64::min))
     }
 }

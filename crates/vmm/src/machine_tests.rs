@@ -102,14 +102,21 @@ fn memory_of(vm: &Vm) -> Vec<u8> {
 #[test]
 fn every_workload_runs_on_every_kind_of_machine_and_keeps_its_memory_whole() {
     for kind in kinds() {
-        for workload in
-            ["sweep", "random", "read-only", "bursts,on=20ms,off=5ms", "sweep,rate=200MB/s"]
-        {
+        for workload in [
+            "sweep",
+            "random",
+            "hot-cold",
+            "read-only",
+            "bursts,on=20ms,off=5ms",
+            "sweep,rate=200MB/s",
+            "sweep,computing=1",
+        ] {
             let (vm, _events) = machine(kind, workload, 2);
             vm.resume().unwrap();
             run_laps(&vm, 2.0);
             let check = vm.check().unwrap();
             assert_eq!(check.integrity, "ok", "{kind:?} {workload}");
+            assert!(check.vcpus.iter().all(|vcpu| vcpu.work > 0), "{kind:?} {workload}");
             assert_eq!(check.vcpus.len(), 2);
             run_laps(&vm, 0.1);
         }
@@ -119,7 +126,7 @@ fn every_workload_runs_on_every_kind_of_machine_and_keeps_its_memory_whole() {
 #[test]
 fn the_dirty_log_misses_no_page_that_changed() {
     for (kind, log) in dirty_logs() {
-        for workload in ["sweep", "random"] {
+        for workload in ["sweep", "random", "hot-cold"] {
             let what = format!("{kind:?} {log} {workload}");
             let (vm, _events) = machine_with(kind, log, workload, 2);
             vm.resume().unwrap();

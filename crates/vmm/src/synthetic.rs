@@ -12,7 +12,7 @@ use landfall_migrate::machine::{DirtyLog, DirtyLogKind, DirtySink, GuestMemory, 
 use serde::{Deserialize, Serialize};
 
 use crate::memory::{GuestRam, MemoryError};
-use crate::probe::layout::{CHUNK_PAGES, SEQUENCE_ONE};
+use crate::probe::layout::{CHUNK_PAGES, COLD_MASK, INCREMENT, MULTIPLIER, SEQUENCE_ONE};
 use crate::probe::{ControlBlock, VcpuRange};
 use crate::vcpu::{Cpu, CpuError, Exit, Kick};
 
@@ -189,8 +189,10 @@ impl SyntheticCpu {
     fn chunk(&self) -> Result<(), MemoryError> {
         match self.get(ControlBlock::Pattern)? {
             0 => self.sweep_chunk(),
-            1 => self.random_chunk(),
-            _ => self.read_chunk(),
+            1 => self.random_chunk(self.range.pages),
+            2 => self.read_chunk(),
+            3 => self.random_chunk(self.get(ControlBlock::Hot)?),
+            _ => self.compute_chunk(),
         }
     }
 
@@ -209,13 +211,13 @@ impl SyntheticCpu {
         self.set(ControlBlock::Cursor, cursor + CHUNK_PAGES * PAGE_SIZE)
     }
 
-    fn random_chunk(&self) -> Result<(), MemoryError> {
+    /// Most of the pages are chosen from the first `hot`.
+    fn random_chunk(&self, hot: u64) -> Result<(), MemoryError> {
         let mut seed = self.get(ControlBlock::Seed)?;
         for _ in 0..CHUNK_PAGES {
-            seed = seed
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1_442_695_040_888_963_407);
-            let page = ((seed >> 32) * self.range.pages) >> 32;
+            seed = next_number(seed);
+            let among = if seed & COLD_MASK == 0 { self.range.pages } else { hot };
+            let page = ((seed >> 32) * among) >> 32;
             let (address, entry) =
                 (self.range.base + page * PAGE_SIZE, self.range.ledger_entry(page));
             let ledger = self.ram.atomic(entry)?;
@@ -239,6 +241,11 @@ impl SyntheticCpu {
             self.verify(address, address)?;
         }
         self.set(ControlBlock::Cursor, cursor + CHUNK_PAGES * PAGE_SIZE)
+    }
+
+    fn compute_chunk(&self) -> Result<(), MemoryError> {
+        let seed = self.get(ControlBlock::Seed)?;
+        self.set(ControlBlock::Seed, (0..CHUNK_PAGES).fold(seed, |seed, _| next_number(seed)))
     }
 
     /// Counts a chunk; gives the clock until which pace and bursts want the vCPU to wait.
@@ -301,6 +308,10 @@ impl SyntheticCpu {
             }
         }
     }
+}
+
+fn next_number(seed: u64) -> u64 {
+    seed.wrapping_mul(MULTIPLIER).wrapping_add(INCREMENT)
 }
 
 /// The addresses of one chunk's pages.

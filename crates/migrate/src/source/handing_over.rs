@@ -63,8 +63,7 @@ impl Switchover {
         let entered = self.span.entered();
         let began = Instant::now();
         run.paused = true;
-        let ran =
-            run.machine.pause().map_err(|error| Ended::Machine("stop the guest", error))?;
+        let ran = run.machine.pause().map_err(|error| Ended::Machine("stop the guest", error))?;
         let stopped = Instant::now();
         run.costs.stopped_in(stopped - began);
         run.harvest(true)?;

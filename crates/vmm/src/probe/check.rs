@@ -4,8 +4,10 @@ use landfall_converge::PAGE_SIZE;
 use landfall_migrate::machine::{GuestMemory, PageIndex};
 use landfall_qmp::{GuestCheck, VcpuCheck};
 
-use super::image::{ProbeError, pattern_word};
-use super::layout::{ADDRESS_MASK, CHUNK_PAGES, ControlBlock, Plan, SEQUENCE_ONE, VcpuRange};
+use super::image::{ProbeError, first_seed, pattern_word};
+use super::layout::{
+    ADDRESS_MASK, CHUNK_PAGES, ControlBlock, INCREMENT, MULTIPLIER, Plan, SEQUENCE_ONE, VcpuRange,
+};
 use super::workload::Pattern;
 use crate::memory::{GuestRam, MemoryError};
 
@@ -33,7 +35,8 @@ pub fn check(plan: &Plan, ram: &GuestRam) -> Result<GuestCheck, ProbeError> {
         }
         found.violations += violations;
         found.pages_checked += range.pages;
-        faults.extend(check_words(plan.workload.pattern, range, ram)?);
+        faults.extend(check_words(range, ram)?);
+        faults.extend(check_numbers(index as u64, range, ram)?);
         faults.extend(check_patterns(range, ram)?);
         found.vcpus.push(VcpuCheck {
             heartbeat: range.get(ram, ControlBlock::Heartbeat)?,
@@ -59,16 +62,13 @@ fn words<'a>(
 }
 
 /// Each page must hold its own address, and the sequence number that the guest's progress says.
-fn check_words(
-    pattern: Pattern,
-    range: &VcpuRange,
-    ram: &GuestRam,
-) -> Result<Vec<String>, MemoryError> {
+fn check_words(range: &VcpuRange, ram: &GuestRam) -> Result<Vec<String>, MemoryError> {
     let mut faults = Vec::new();
     let mut wrong = |address: u64, word: u64, expected: u64| {
         faults.push(format!("page {address:#x} holds {word:#018x} instead of {expected:#018x}"));
     };
-    match pattern {
+    match range.pattern {
+        Pattern::Compute => {}
         Pattern::ReadOnly => {
             for word in words(range, ram) {
                 let (address, word) = word?;
@@ -77,7 +77,7 @@ fn check_words(
                 }
             }
         }
-        Pattern::Random => {
+        Pattern::Random | Pattern::HotCold => {
             let mut under_way = 0;
             for (page, word) in (0..).zip(words(range, ram)) {
                 let (address, word) = word?;
@@ -115,6 +115,39 @@ fn check_words(
         }
     }
     Ok(faults)
+}
+
+/// The random numbers of a vCPU that computes must have come as far as its count of work says: its registers arrived.
+fn check_numbers(
+    index: u64,
+    range: &VcpuRange,
+    ram: &GuestRam,
+) -> Result<Option<String>, MemoryError> {
+    if range.pattern != Pattern::Compute {
+        return Ok(None);
+    }
+    let (seed, work) = (range.get(ram, ControlBlock::Seed)?, range.get(ram, ControlBlock::Work)?);
+    // It notes the number first and counts the chunk next.
+    let counted = advanced(first_seed(index), work);
+    let right = seed == counted || seed == advanced(counted, CHUNK_PAGES);
+    Ok((!right).then(|| {
+        format!("vCPU {index} has computed {seed:#018x} in {work} steps instead of {counted:#018x}")
+    }))
+}
+
+/// Random number `steps` after `seed`, by squaring the step.
+fn advanced(seed: u64, mut steps: u64) -> u64 {
+    let (mut factor, mut addend) = (MULTIPLIER, INCREMENT);
+    let mut number = seed;
+    while steps > 0 {
+        if steps & 1 == 1 {
+            number = number.wrapping_mul(factor).wrapping_add(addend);
+        }
+        addend = addend.wrapping_mul(factor.wrapping_add(1));
+        factor = factor.wrapping_mul(factor);
+        steps >>= 1;
+    }
+    number
 }
 
 /// Whether a sweep has written its last page and not yet counted the lap.

@@ -30,7 +30,7 @@ fn integrity(plan: &Plan, ram: &GuestRam) -> String {
 
 #[test]
 fn a_guest_that_lost_nothing_is_ok() {
-    for workload in ["sweep", "random", "read-only"] {
+    for workload in ["sweep", "random", "hot-cold", "read-only"] {
         let (plan, ram) = worked(workload);
         let found = check(&plan, &ram).unwrap();
         assert_eq!(found.integrity, "ok", "{workload}");
@@ -41,7 +41,7 @@ fn a_guest_that_lost_nothing_is_ok() {
 
 #[test]
 fn a_stale_page_is_found_wherever_it_is() {
-    for workload in ["sweep", "random"] {
+    for workload in ["sweep", "random", "hot-cold"] {
         let (plan, ram) = worked(workload);
         for page in [0, 1, 500, 1023] {
             let address = plan.vcpus[0].base + page * PAGE_SIZE;
@@ -90,4 +90,20 @@ fn the_guest_finds_a_lost_write_itself() {
         assert_eq!(found.violations, 1, "{workload}: {}", found.integrity);
         assert!(found.integrity.contains(&format!("{address:#x}")), "{}", found.integrity);
     }
+}
+
+#[test]
+fn a_vcpu_that_computes_must_have_come_as_far_as_it_says() {
+    let (plan, ram) = worked("compute");
+    assert_eq!(integrity(&plan, &ram), "ok");
+    let seed = plan.vcpus[0].word(ControlBlock::Seed);
+    ram.store(seed, ram.load(seed).unwrap() ^ 1).unwrap();
+    assert!(integrity(&plan, &ram).contains("has computed"));
+}
+
+#[test]
+fn random_numbers_are_the_same_one_by_one_and_all_at_once() {
+    let one_by_one = (0..1000).fold(first_seed(3), |seed, _| advanced(seed, 1));
+    assert_eq!(advanced(first_seed(3), 1000), one_by_one);
+    assert_eq!(advanced(7, 1), 7_u64.wrapping_mul(MULTIPLIER).wrapping_add(INCREMENT));
 }

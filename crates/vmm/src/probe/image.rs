@@ -1,5 +1,7 @@
 //! Puts a probe guest into memory.
 
+use std::time::Duration;
+
 use landfall_converge::PAGE_SIZE;
 use landfall_migrate::machine::{GuestMemory, MachineError, PageIndex};
 
@@ -37,7 +39,7 @@ pub fn install(plan: &Plan, ram: &GuestRam, ticks_per_second: u64) -> Result<(),
     write_page_tables(ram)?;
     for (index, range) in plan.vcpus.iter().enumerate() {
         write_control_block(plan, range, index as u64, ram, ticks_per_second)?;
-        write_pages(plan.workload.pattern, range, ram)?;
+        write_pages(range, ram)?;
     }
     Ok(())
 }
@@ -65,25 +67,16 @@ fn write_control_block(
     ram: &GuestRam,
     ticks_per_second: u64,
 ) -> Result<(), MemoryError> {
-    let ticks = |time: std::time::Duration| {
-        u64::try_from(time.as_nanos() * u128::from(ticks_per_second) / 1_000_000_000)
-            .unwrap_or(u64::MAX)
-    };
-    let pace = plan.workload.rate.map_or(0, |rate| {
-        let chunks_per_second =
-            rate.pages_per_second() / plan.vcpus.len() as f64 / CHUNK_PAGES as f64;
-        ticks(std::time::Duration::from_secs_f64((1.0 / chunks_per_second).min(3600.0))).max(1)
-    });
-    let (on, off) =
-        plan.workload.burst.map_or((0, 0), |burst| (ticks(burst.on).max(1), ticks(burst.off)));
+    let (pace, on, off) = timing(plan, range.pattern, ticks_per_second);
     use ControlBlock as Word;
     for (word, value) in [
         (Word::Base, range.base),
         (Word::Chunks, range.pages / CHUNK_PAGES),
         (Word::Pages, range.pages),
-        (Word::Pattern, pattern_number(plan.workload.pattern)),
+        (Word::Pattern, pattern_number(range.pattern)),
         (Word::Ledger, range.ledger),
-        (Word::Seed, index.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ 0x5DEE_CE66),
+        (Word::Seed, first_seed(index)),
+        (Word::Hot, plan.hot_pages(range)),
         (Word::Pace, pace),
         (Word::BurstOn, on),
         (Word::BurstOff, off),
@@ -95,12 +88,39 @@ fn write_control_block(
     Ok(())
 }
 
+/// Ticks a chunk, of a burst and of the rest after it; zero where there is no such thing.
+fn timing(plan: &Plan, pattern: Pattern, ticks_per_second: u64) -> (u64, u64, u64) {
+    // It has no pages to be counted.
+    if pattern == Pattern::Compute {
+        return (0, 0, 0);
+    }
+    let ticks = |time: Duration| {
+        u64::try_from(time.as_nanos() * u128::from(ticks_per_second) / 1_000_000_000)
+            .unwrap_or(u64::MAX)
+    };
+    let visitors = plan.vcpus.iter().filter(|vcpu| vcpu.pages > 0).count();
+    let pace = plan.workload.rate.map_or(0, |rate| {
+        let chunks_per_second = rate.pages_per_second() / visitors as f64 / CHUNK_PAGES as f64;
+        ticks(Duration::from_secs_f64((1.0 / chunks_per_second).min(3600.0))).max(1)
+    });
+    let (on, off) =
+        plan.workload.burst.map_or((0, 0), |burst| (ticks(burst.on).max(1), ticks(burst.off)));
+    (pace, on, off)
+}
+
+/// The state of vCPU `index`'s random numbers when it begins.
+pub(super) const fn first_seed(index: u64) -> u64 {
+    index.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ 0x5DEE_CE66
+}
+
 /// How the program knows a pattern.
 const fn pattern_number(pattern: Pattern) -> u64 {
     match pattern {
         Pattern::Sweep => 0,
         Pattern::Random => 1,
         Pattern::ReadOnly => 2,
+        Pattern::HotCold => 3,
+        Pattern::Compute => 4,
     }
 }
 
@@ -111,7 +131,7 @@ pub(super) fn pattern_word(address: u64, word: u64) -> u64 {
     z ^ (z >> 27)
 }
 
-fn write_pages(pattern: Pattern, range: &VcpuRange, ram: &GuestRam) -> Result<(), ProbeError> {
+fn write_pages(range: &VcpuRange, ram: &GuestRam) -> Result<(), ProbeError> {
     let mut page = [0u8; 4096];
     for number in 0..range.pages {
         let address = range.base + number * PAGE_SIZE;
@@ -120,7 +140,7 @@ fn write_pages(pattern: Pattern, range: &VcpuRange, ram: &GuestRam) -> Result<()
             bytes.copy_from_slice(&pattern_word(address, word).to_le_bytes());
         }
         ram.write_pages(PageIndex(address / PAGE_SIZE), &page).map_err(ProbeError::Pages)?;
-        if pattern == Pattern::Random {
+        if range.pattern.has_ledger() {
             ram.store(range.ledger_entry(number), address)?;
         }
     }

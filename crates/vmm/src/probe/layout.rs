@@ -16,6 +16,14 @@ pub(crate) const SEQUENCE_ONE: u64 = 1 << 40;
 /// The part of a page's word that holds its address.
 pub(crate) const ADDRESS_MASK: u64 = SEQUENCE_ONE - 1;
 
+/// The random numbers: each is the one before times this,
+pub(crate) const MULTIPLIER: u64 = 6_364_136_223_846_793_005;
+/// plus this.
+pub(crate) const INCREMENT: u64 = 1_442_695_040_888_963_407;
+/// The bits of a random number that are all zero for one write in eight: the one that need not hit the hot part. Others
+/// than those that choose the page.
+pub(crate) const COLD_MASK: u64 = 0xE000_0000;
+
 const CONTROL_BLOCKS: u64 = 0x1_0000;
 /// The most vCPUs of a probe guest.
 const MAX_VCPUS: usize = 64;
@@ -75,16 +83,20 @@ pub enum ControlBlock {
     Due = 0xA0,
     /// TSC at which the burst under way ends.
     BurstEnd = 0xA8,
+    /// Pages in the hot part of the range, its begin.
+    Hot = 0xB0,
 }
 
 /// The range of memory that one vCPU works on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VcpuRange {
+    /// What the vCPU does.
+    pub pattern: Pattern,
     /// Address of the control block.
     pub control: u64,
     /// Address of the first page.
     pub base: u64,
-    /// How many pages; a multiple of the pages visited between two heartbeats.
+    /// How many pages; a multiple of the pages visited between two heartbeats. None where it only computes.
     pub pages: u64,
     /// Address of the ledger.
     pub ledger: u64,
@@ -133,6 +145,11 @@ pub enum PlanError {
     /// The working set is smaller than one chunk a vCPU.
     #[error("a working set of {0} is too small; choose at least {1}")]
     TooSmall(Bytes, Bytes),
+    /// The hot part is no part.
+    #[error(
+        "a hot part of {0} in a working set of {1}: choose at least a page a vCPU, and at most all of it"
+    )]
+    Hot(Bytes, Bytes),
     /// The working set does not fit.
     #[error(
         "a working set of {0} does not fit into the guest; choose more memory or a smaller working set"
@@ -141,6 +158,13 @@ pub enum PlanError {
 }
 
 impl Plan {
+    /// The pages of the hot part of `range`.
+    pub(super) fn hot_pages(&self, range: &VcpuRange) -> u64 {
+        let all: u64 = self.vcpus.iter().map(|vcpu| vcpu.pages).sum();
+        let hot = self.workload.hot.map_or(all / 8, |hot| hot.whole_pages().0);
+        (hot * range.pages / all.max(1)).max(1)
+    }
+
     /// Lays a probe guest with `vcpus` vCPUs out in `ram`.
     ///
     /// # Errors
@@ -152,31 +176,50 @@ impl Plan {
         if ram.size() > MAX_MEMORY {
             return Err(PlanError::Memory(ram.size()));
         }
-        let share = workload.working_set.whole_pages().0 / vcpus as u64;
-        let pages = share / CHUNK_PAGES * CHUNK_PAGES;
-        if pages == 0 {
-            let least = Bytes(CHUNK_PAGES * PAGE_SIZE * vcpus as u64);
-            return Err(PlanError::TooSmall(workload.working_set, least));
-        }
+        let patterns: Vec<_> = (0..vcpus).map(|index| workload.pattern_of(index, vcpus)).collect();
+        let pages = pages_each(&workload, &patterns)?;
         let too_large = || PlanError::TooLarge(workload.working_set);
-        let ledger_bytes = match workload.pattern {
-            Pattern::Random => (pages * 8).next_multiple_of(PAGE_SIZE),
-            Pattern::Sweep | Pattern::ReadOnly => 0,
+        let ledger_bytes = |pattern: Pattern| {
+            if pattern.has_ledger() { (pages * 8).next_multiple_of(PAGE_SIZE) } else { 0 }
         };
-        let ledgers = (0..vcpus as u64).map(|vcpu| LEDGERS + vcpu * ledger_bytes);
-        let mut free = (LEDGERS + ledger_bytes * vcpus as u64).next_multiple_of(RANGE_ALIGNMENT);
+        let mut ledger = LEDGERS;
+        let ledgers_end = LEDGERS + patterns.iter().map(|it| ledger_bytes(*it)).sum::<u64>();
+        let mut free = ledgers_end.next_multiple_of(RANGE_ALIGNMENT);
         let mut ranges = Vec::new();
-        for (control, ledger) in control_blocks(vcpus).zip(ledgers) {
+        for (control, pattern) in control_blocks(vcpus).zip(patterns) {
+            let pages = if pattern == Pattern::Compute { 0 } else { pages };
             let base = place(ram, free, pages).ok_or_else(too_large)?;
             free = (base + pages * PAGE_SIZE).next_multiple_of(RANGE_ALIGNMENT);
-            ranges.push(VcpuRange { control, base, pages, ledger });
+            ranges.push(VcpuRange { pattern, control, base, pages, ledger });
+            ledger += ledger_bytes(pattern);
         }
-        let ledgers = PageIndex(LEDGERS / PAGE_SIZE);
-        if !ram.layout().contains_run(ledgers, ledger_bytes / PAGE_SIZE * vcpus as u64) {
+        if !ram
+            .layout()
+            .contains_run(PageIndex(LEDGERS / PAGE_SIZE), (ledgers_end - LEDGERS) / PAGE_SIZE)
+        {
             return Err(too_large());
         }
         Ok(Self { workload, vcpus: ranges })
     }
+}
+
+/// The pages of each vCPU that visits any.
+fn pages_each(workload: &Workload, patterns: &[Pattern]) -> Result<u64, PlanError> {
+    let visitors = patterns.iter().filter(|pattern| **pattern != Pattern::Compute).count() as u64;
+    if visitors == 0 {
+        return Ok(0);
+    }
+    let pages = workload.working_set.whole_pages().0 / visitors / CHUNK_PAGES * CHUNK_PAGES;
+    if pages == 0 {
+        let least = Bytes(CHUNK_PAGES * PAGE_SIZE * visitors);
+        return Err(PlanError::TooSmall(workload.working_set, least));
+    }
+    if let Some(hot) = workload.hot
+        && !(visitors..=pages * visitors).contains(&hot.whole_pages().0)
+    {
+        return Err(PlanError::Hot(hot, workload.working_set));
+    }
+    Ok(pages)
 }
 
 fn control_blocks(vcpus: usize) -> impl Iterator<Item = u64> {

@@ -26,3 +26,22 @@ fn what_does_not_fit_is_refused() {
     assert!(matches!(plan(4096, 1, 512 << 20), Err(PlanError::TooSmall(..))));
     assert!(matches!(plan(1 << 20, 65, 512 << 20), Err(PlanError::Vcpus(65))));
 }
+
+#[test]
+fn one_that_computes_leaves_its_share_to_the_others() {
+    let ram = GuestRam::new(Bytes(512 << 20)).unwrap();
+    let workload = "random,working-set=128MiB,computing=1".parse().unwrap();
+    let plan = Plan::new(workload, 2, &ram).unwrap();
+    assert_eq!((plan.vcpus[0].pages, plan.vcpus[1].pages), (32768, 0));
+}
+
+#[test]
+fn the_hot_part_is_a_part() {
+    let ram = GuestRam::new(Bytes(512 << 20)).unwrap();
+    let plan = |text: &str| Plan::new(text.parse().unwrap(), 1, &ram);
+    let usual = plan("hot-cold,working-set=128MiB").unwrap();
+    assert_eq!(usual.hot_pages(&usual.vcpus[0]), 4096);
+    let small = plan("hot-cold,working-set=128MiB,hot=1MiB").unwrap();
+    assert_eq!(small.hot_pages(&small.vcpus[0]), 256);
+    assert!(matches!(plan("hot-cold,hot=256MiB"), Err(PlanError::Hot(..))));
+}

@@ -2,7 +2,9 @@
 
 use std::arch::global_asm;
 
-use super::layout::{ADDRESS_MASK, CHUNK_PAGES, ControlBlock, SEQUENCE_ONE};
+use super::layout::{
+    ADDRESS_MASK, CHUNK_PAGES, COLD_MASK, ControlBlock, INCREMENT, MULTIPLIER, SEQUENCE_ONE,
+};
 
 /// Where the program is loaded and entered, with `r15` at the vCPU's control block and a stack below its end.
 pub const CODE_ADDRESS: u64 = 0x8000;
@@ -11,7 +13,8 @@ pub const CODE_ADDRESS: u64 = 0x8000;
 pub const DEBUG_PORT: u16 = 0x5E0;
 
 // Registers kept throughout: r9 one in the sequence number, r15 control block. A sweep: rdi page, rsi chunks left, r8
-// the word that the page must hold. Random: r10 state, r11 multiplier, r12 increment, r13 pages, r14 ledger, rbp base.
+// the word that the page must hold. At random: r10 state, r11 multiplier, r12 increment, r13 pages, r14 ledger, rbp base.
+// Compute: r10, r11 and r12 of these.
 // `beat` and what it calls may use rax, rbx and rdx.
 global_asm!(
     ".pushsection .rodata.landfall_probe, \"a\", @progbits",
@@ -28,8 +31,12 @@ global_asm!(
     "mov [r15 + {burst_end}], rax",
     "mov rax, [r15 + {pattern}]",
     "cmp rax, 1",
+    "jb 20f",
     "je 30f",
-    "ja 40f",
+    "cmp rax, 3",
+    "jb 40f",
+    "je 36f",
+    "jmp 80f",
     // Sweep: every page must hold the lap's sequence number and its own address, and gets the next number.
     "20:",
     "mov rdi, [r15 + {base}]",
@@ -77,11 +84,11 @@ global_asm!(
     "jb 26b",
     "mov rdi, rbx",
     "jmp 24b",
-    // Random: the ledger says what each page must hold.
-    "30:",
+    // At random: the ledger says what each page must hold. `hot`: most of the pages are chosen from the range's begin.
+    ".macro landfall_probe_at_random hot",
     "mov r10, [r15 + {seed}]",
-    "movabs r11, 6364136223846793005",
-    "movabs r12, 1442695040888963407",
+    "movabs r11, {multiplier}",
+    "movabs r12, {increment}",
     "mov r13, [r15 + {pages}]",
     "mov r14, [r15 + {ledger}]",
     "mov rbp, [r15 + {base}]",
@@ -92,7 +99,14 @@ global_asm!(
     "add r10, r12",
     "mov rdi, r10",
     "shr rdi, 32",
+    ".if \\hot",
+    "mov rax, [r15 + {hot}]",
+    "test r10d, {cold_mask}",
+    "cmovz rax, r13",
+    "imul rdi, rax",
+    ".else",
     "imul rdi, r13",
+    ".endif",
     "shr rdi, 32",
     "lea rbx, [r14 + rdi * 8]",
     "shl rdi, 12",
@@ -111,6 +125,26 @@ global_asm!(
     "35:",
     "call 50f",
     "jmp 33b",
+    ".endm",
+    "30:",
+    "landfall_probe_at_random 0",
+    "36:",
+    "landfall_probe_at_random 1",
+    // Compute: nothing but numbers, kept in registers.
+    "80:",
+    "mov r10, [r15 + {seed}]",
+    "movabs r11, {multiplier}",
+    "movabs r12, {increment}",
+    "81:",
+    "mov ecx, {chunk_pages}",
+    "82:",
+    "imul r10, r11",
+    "add r10, r12",
+    "dec ecx",
+    "jnz 82b",
+    "mov [r15 + {seed}], r10",
+    "call 60f",
+    "jmp 81b",
     // Read-only: every page must hold its address, and keeps it.
     "40:",
     "mov rdi, [r15 + {base}]",
@@ -203,6 +237,10 @@ global_asm!(
     one = const SEQUENCE_ONE,
     address_mask = const ADDRESS_MASK,
     chunk_pages = const CHUNK_PAGES,
+    multiplier = const MULTIPLIER,
+    increment = const INCREMENT,
+    cold_mask = const COLD_MASK,
+    hot = const ControlBlock::Hot as u64,
     port = const DEBUG_PORT,
     base = const ControlBlock::Base as u64,
     chunks = const ControlBlock::Chunks as u64,

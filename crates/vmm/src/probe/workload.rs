@@ -3,6 +3,7 @@
 use std::str::FromStr;
 use std::time::Duration;
 
+use landfall_converge::units::ParseUnitError;
 use landfall_converge::{ByteRate, Bytes};
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +18,17 @@ pub enum Pattern {
     Random,
     /// Reads and checks the working set, and writes nothing but its own counters.
     ReadOnly,
+    /// Rewrites pages at random, seven times out of eight in the hot part of the working set.
+    HotCold,
+    /// Computes, and writes nothing but its own counters.
+    Compute,
+}
+
+impl Pattern {
+    /// Whether the guest keeps a ledger of what each page must hold: where it goes in no order, nothing else says it.
+    pub(super) fn has_ledger(self) -> bool {
+        matches!(self, Self::Random | Self::HotCold)
+    }
 }
 
 /// Work in bursts with rest in between.
@@ -33,8 +45,14 @@ pub struct Burst {
 pub struct Workload {
     /// The order in which pages are visited.
     pub pattern: Pattern,
-    /// The pages that are visited, shared evenly among the vCPUs.
+    /// The pages that are visited, shared evenly among the vCPUs that visit any.
     pub working_set: Bytes,
+    /// The part of the working set that [`Pattern::HotCold`] writes to most; `None` for an eighth of it.
+    #[serde(default)]
+    pub hot: Option<Bytes>,
+    /// vCPUs that only compute, whatever the others do: the last ones.
+    #[serde(default)]
+    pub computing: usize,
     /// Bytes of pages visited a second by all vCPUs together; `None` for full speed.
     pub rate: Option<ByteRate>,
     /// Bursts and rests; `None` for working all the time.
@@ -44,7 +62,14 @@ pub struct Workload {
 impl Default for Workload {
     /// A sweep of 128 MiB at full speed.
     fn default() -> Self {
-        Self { pattern: Pattern::Sweep, working_set: Bytes(128 << 20), rate: None, burst: None }
+        Self {
+            pattern: Pattern::Sweep,
+            working_set: Bytes(128 << 20),
+            hot: None,
+            computing: 0,
+            rate: None,
+            burst: None,
+        }
     }
 }
 
@@ -53,12 +78,12 @@ impl Default for Workload {
 pub enum ParseWorkloadError {
     /// The first word is no workload.
     #[error(
-        "'{0}' is no workload; write sweep, random, read-only or bursts, as in sweep,working-set=128MiB,rate=500MB/s"
+        "'{0}' is no workload; write sweep, random, hot-cold, read-only, compute or bursts, as in sweep,working-set=128MiB,rate=500MB/s"
     )]
     Name(String),
     /// An option is not known.
     #[error(
-        "'{0}' is no option of a workload; there are working-set=SIZE, rate=RATE, on=TIME and off=TIME"
+        "'{0}' is no option of a workload; there are working-set=SIZE, hot=SIZE, rate=RATE, computing=VCPUS, on=TIME and off=TIME"
     )]
     Option(String),
     /// The value of an option cannot be read.
@@ -71,7 +96,8 @@ pub enum ParseWorkloadError {
     },
 }
 
-/// Reads `sweep`, `random`, `read-only` or `bursts`, each followed by options: `bursts,working-set=64MiB,on=300ms`.
+/// Reads `sweep`, `random`, `hot-cold`, `read-only`, `compute` or `bursts`, each followed by options:
+/// `bursts,working-set=64MiB,on=300ms`.
 impl FromStr for Workload {
     type Err = ParseWorkloadError;
     fn from_str(text: &str) -> Result<Self, Self::Err> {
@@ -81,7 +107,9 @@ impl FromStr for Workload {
         match name {
             "sweep" => {}
             "random" => workload.pattern = Pattern::Random,
+            "hot-cold" => workload.pattern = Pattern::HotCold,
             "read-only" => workload.pattern = Pattern::ReadOnly,
+            "compute" => workload.pattern = Pattern::Compute,
             "bursts" => {
                 workload.burst =
                     Some(Burst { on: Duration::from_millis(500), off: Duration::from_millis(500) });
@@ -102,16 +130,12 @@ impl Workload {
         let wrong =
             |problem: String| ParseWorkloadError::Value { option: option.to_owned(), problem };
         match option {
-            "working-set" => {
-                self.working_set = value
-                    .parse()
-                    .map_err(|e: landfall_converge::units::ParseUnitError| wrong(e.to_string()))?;
-            }
-            "rate" => {
-                self.rate =
-                    Some(value.parse().map_err(
-                        |e: landfall_converge::units::ParseUnitError| wrong(e.to_string()),
-                    )?);
+            "working-set" => self.working_set = value.parse().map_err(said(&wrong))?,
+            "hot" => self.hot = Some(value.parse().map_err(said(&wrong))?),
+            "rate" => self.rate = Some(value.parse().map_err(said(&wrong))?),
+            "computing" => {
+                self.computing =
+                    value.parse().map_err(|_| wrong(format!("'{value}' is no number of vCPUs")))?;
             }
             "on" | "off" => {
                 let time = milliseconds(value).ok_or_else(|| {
@@ -125,6 +149,20 @@ impl Workload {
             _ => return Err(ParseWorkloadError::Option(option.to_owned())),
         }
         Ok(())
+    }
+}
+
+/// Has `wrong` say what is wrong with a quantity.
+fn said(
+    wrong: &impl Fn(String) -> ParseWorkloadError,
+) -> impl Fn(ParseUnitError) -> ParseWorkloadError {
+    move |error| wrong(error.to_string())
+}
+
+impl Workload {
+    /// What vCPU `index` of `vcpus` does.
+    pub(super) fn pattern_of(&self, index: usize, vcpus: usize) -> Pattern {
+        if index + self.computing >= vcpus { Pattern::Compute } else { self.pattern }
     }
 }
 

@@ -22,3 +22,13 @@ fn what_is_wrong_with_a_workload_is_said() {
     assert!(text("sweep,rate=3").contains("no unit"));
     assert!(text("bursts,on=3").contains("300ms"));
 }
+
+#[test]
+fn the_last_vcpus_compute_when_asked_to() {
+    let workload: Workload = "hot-cold,hot=8MiB,computing=1".parse().unwrap();
+    assert_eq!(workload.hot, Some(Bytes(8 << 20)));
+    assert_eq!(workload.pattern_of(0, 2), Pattern::HotCold);
+    assert_eq!(workload.pattern_of(1, 2), Pattern::Compute);
+    let all: Workload = "compute".parse().unwrap();
+    assert_eq!(all.pattern_of(0, 2), Pattern::Compute);
+}
