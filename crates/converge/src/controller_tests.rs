@@ -40,6 +40,7 @@ prop_compose! {
             dirtied: Pages(counts[0]),
             newly_dirty: Pages(counts[1]),
             dirtied_by_vcpu: by_vcpu,
+            guest_ran_by_vcpu: Vec::new(),
             window: DirtyWindow { guest_ran: times[2], distinct: Pages(counts[2]) },
             ended_pass,
         }

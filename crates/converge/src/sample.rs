@@ -37,6 +37,8 @@ pub struct Harvest {
     pub newly_dirty: Pages,
     /// `dirtied` by vCPU; empty where the dirty log cannot tell vCPUs apart.
     pub dirtied_by_vcpu: Vec<Pages>,
+    /// Time for which each vCPU really ran since the previous harvest; empty where only the mean is known.
+    pub guest_ran_by_vcpu: Vec<Duration>,
     /// Distinct pages over a longer window than one harvest; tells the working set from the rate.
     pub window: DirtyWindow,
     /// Whether this harvest ended a pass (the only kind that QEMU knew before 9.2).

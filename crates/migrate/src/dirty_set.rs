@@ -78,7 +78,8 @@ impl DirtySet {
         Pages(newly)
     }
 
-    /// Takes the first run of pages at or after `from` that belongs to `channel` of `channels`, `most` pages at most.
+    /// Takes the first run of pages at or after `from` that belongs to `channel` of `channels`, `most` pages at most, of
+    /// those only that `wanted` gives for their word.
     #[must_use]
     pub(crate) fn take_run(
         &self,
@@ -86,6 +87,7 @@ impl DirtySet {
         most: u64,
         channel: u16,
         channels: u16,
+        wanted: impl Fn(usize) -> u64,
     ) -> Option<PageRun> {
         let mut page = from.0;
         while page < self.layout.end() {
@@ -93,9 +95,11 @@ impl DirtySet {
                 page = (page / CHANNEL_CHUNK_PAGES + 1) * CHANNEL_CHUNK_PAGES;
                 continue;
             }
-            let slot = self.words.get(usize::try_from(page / WORD_PAGES).ok()?)?;
+            let word = usize::try_from(page / WORD_PAGES).ok()?;
+            let slot = self.words.get(word)?;
             let shift = page % WORD_PAGES;
-            let ahead = slot.load(Ordering::Relaxed) >> shift;
+            let dirty = slot.load(Ordering::Relaxed);
+            let ahead = if dirty == 0 { 0 } else { (dirty & wanted(word)) >> shift };
             if ahead == 0 {
                 page = (page / WORD_PAGES + 1) * WORD_PAGES;
                 continue;

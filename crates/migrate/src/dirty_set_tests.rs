@@ -17,19 +17,26 @@ fn has_page(page: u64) -> bool {
 
 #[derive(Clone, Debug)]
 enum Step {
-    Merge { word: u64, bits: u64 },
-    Take { from: u64, most: u64, channel: u16 },
+    Merge {
+        word: u64,
+        bits: u64,
+    },
+    /// `wanted`: the pages of each word that may be taken.
+    Take {
+        from: u64,
+        most: u64,
+        channel: u16,
+        wanted: u64,
+    },
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     // Dense and sparse words: runs, and holes in them.
     let bits = prop_oneof![any::<u64>(), Just(u64::MAX), (0..64_u32).prop_map(|bit| 1 << bit)];
     let merge = (0..28_u64, bits).prop_map(|(word, bits)| Step::Merge { word, bits });
-    let take = (0..1800_u64, 1..80_u64, 0..3_u16).prop_map(|(from, most, channel)| Step::Take {
-        from,
-        most,
-        channel,
-    });
+    let wanted = prop_oneof![any::<u64>(), Just(u64::MAX)];
+    let take = (0..1800_u64, 1..80_u64, 0..3_u16, wanted)
+        .prop_map(|(from, most, channel, wanted)| Step::Take { from, most, channel, wanted });
     proptest::collection::vec(prop_oneof![merge, take], 0..60)
 }
 
@@ -60,11 +67,13 @@ proptest! {
                     let newly = pages.filter(|page| oracle.insert(*page)).count();
                     prop_assert_eq!(set.merge(word, bits), Pages(newly as u64));
                 }
-                Step::Take { from, most, channel } => {
+                Step::Take { from, most, channel, wanted } => {
                     let channel = channel % channels;
-                    let run = set.take_run(PageIndex(from), most, channel, channels);
+                    let run = set.take_run(PageIndex(from), most, channel, channels, |_| wanted);
                     let taken = run.map(|run| (run.first.0, run.count));
-                    prop_assert_eq!(taken, naive_run(&oracle, from, most, channel, channels));
+                    let choice = oracle.iter().copied().filter(|page| wanted >> (page % 64) & 1 == 1);
+                    let choice = choice.collect();
+                    prop_assert_eq!(taken, naive_run(&choice, from, most, channel, channels));
                     if let Some((first, count)) = taken {
                         for page in first..first + count {
                             oracle.remove(&page);
@@ -105,7 +114,7 @@ fn the_whole_of_memory_leaves_in_whole_words() {
     let set = DirtySet::full(&layout());
     assert_eq!(set.pages(), layout().pages());
     let mut cursor = PageIndex(0);
-    while let Some(run) = set.take_run(cursor, 64, 0, 1) {
+    while let Some(run) = set.take_run(cursor, 64, 0, 1, |_| u64::MAX) {
         assert_eq!((run.first.0 % 64, run.count), (0, 64));
         cursor = run.first.offset(run.count);
     }
@@ -135,7 +144,7 @@ fn no_page_is_lost_between_those_who_add_and_those_who_take() {
                     start.wait();
                     let (mut taken, mut cursor) = (0, PageIndex(0));
                     for _ in 0..20_000 {
-                        match set.take_run(cursor, 17, channel, CHANNELS) {
+                        match set.take_run(cursor, 17, channel, CHANNELS, |_| u64::MAX) {
                             Some(run) => {
                                 taken += run.count;
                                 cursor = run.first.offset(run.count);
@@ -154,7 +163,7 @@ fn no_page_is_lost_between_those_who_add_and_those_who_take() {
     assert_eq!(layout().pages().0 + added - taken, set.pages().0);
     let left = (0..CHANNELS).map(|channel| {
         let mut left = 0;
-        while let Some(run) = set.take_run(PageIndex(0), 64, channel, CHANNELS) {
+        while let Some(run) = set.take_run(PageIndex(0), 64, channel, CHANNELS, |_| u64::MAX) {
             left += run.count;
         }
         left

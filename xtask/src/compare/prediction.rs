@@ -42,6 +42,8 @@ pub(super) fn predict(setting: &Setting<'_>, policy: Policy, summary: &Summary) 
         ..Limits::default()
     };
     scenario.horizon = setting.time_limit;
+    // As Landfall chooses its dirty log.
+    scenario.log_knows_vcpus = setting.row.vcpus() > 1;
     let run = simulate(&scenario);
     let arrives = run.outcome == SimulatedOutcome::Completed;
     let happened = summary.arrived * 2 > summary.runs;
@@ -75,7 +77,7 @@ fn guest(setting: &Setting<'_>, summary: &Summary) -> GuestModel {
     let mut base = 0;
     let vcpus = setting.row.writes.iter().zip(&summary.full_speed_pages_per_second_by_vcpu);
     let vcpus = vcpus.flat_map(|(writes, speed)| {
-        let workload = workload(*writes, set);
+        let workload = workload(*writes, set, probe.hot);
         // The speed was measured over bursts and rests alike.
         let (rhythm, awake) = probe.burst.map_or((Rhythm::Steady, 1.0), |burst| {
             let share = burst.on.as_secs_f64() / (burst.on + burst.off).as_secs_f64();
@@ -93,10 +95,16 @@ fn guest(setting: &Setting<'_>, summary: &Summary) -> GuestModel {
     GuestModel { memory: setting.memory, zero: setting.memory.saturating_sub(Bytes(base)), vcpus }
 }
 
-fn workload(writes: Writes, set: Bytes) -> Workload {
+fn workload(writes: Writes, set: Bytes, hot: Option<Bytes>) -> Workload {
     match writes {
         Writes::InOrder => Workload::Sweep { set },
         Writes::AtRandom => Workload::Random { set },
+        Writes::MostlyHot => {
+            let hot = hot.unwrap_or(Bytes(set.0 / 8));
+            // The eighth that goes anywhere also goes to the hot part.
+            let elsewhere = (1.0 - hot.0 as f64 / set.0 as f64) / 8.0;
+            Workload::HotAndCold { hot, cold: set.saturating_sub(hot), hot_share: 1.0 - elsewhere }
+        }
         Writes::Nothing => Workload::Idle,
     }
 }

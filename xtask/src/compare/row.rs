@@ -21,6 +21,8 @@ pub(crate) struct Row {
 pub(super) enum Writes {
     InOrder,
     AtRandom,
+    /// At random, most of it to a hot part.
+    MostlyHot,
     Nothing,
 }
 
@@ -46,11 +48,25 @@ pub(super) const ROWS: &[Row] = &[
         full_speed_over: Duration::from_secs(1),
     },
     Row {
+        name: "hot-cold",
+        about: "rewrites pages of 128 MiB at random, seven of eight in 16 MiB of it",
+        workload: "hot-cold,working-set=128MiB,hot=16MiB",
+        writes: &[Writes::MostlyHot],
+        full_speed_over: Duration::from_secs(1),
+    },
+    Row {
         name: "bursts",
         about: "sweeps 128 MiB for half a second, then rests for half a second",
         workload: "bursts,working-set=128MiB,on=500ms,off=500ms",
         writes: &[Writes::InOrder],
         full_speed_over: Duration::from_secs(2),
+    },
+    Row {
+        name: "computing",
+        about: "two vCPUs: one rewrites 128 MiB page by page at full speed, one only computes",
+        workload: "sweep,working-set=128MiB,computing=1",
+        writes: &[Writes::InOrder, Writes::Nothing],
+        full_speed_over: Duration::from_secs(1),
     },
     Row {
         name: "light",

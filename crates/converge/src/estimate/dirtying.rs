@@ -58,11 +58,13 @@ impl Dirtying {
         let by_vcpu = if harvest.dirtied_by_vcpu.len() == self.vcpus {
             // The mean run time of all says little of one when they are held back unlike each other.
             let alone = matches!(throttles, VcpuThrottles::PerVcpu(_));
-            let ran_by = |index| match throttles.of(index) {
-                Some(duty) if alone => wall * duty.throttle().run_share(),
-                None if alone => wall,
-                _ => ran,
-            };
+            let ran_by =
+                |index: usize| match (harvest.guest_ran_by_vcpu.get(index), throttles.of(index)) {
+                    (Some(ran), _) => ran.as_secs_f64().clamp(wall * 0.005, wall),
+                    (None, Some(duty)) if alone => wall * duty.throttle().run_share(),
+                    (None, None) if alone => wall,
+                    _ => ran,
+                };
             let pages = harvest.dirtied_by_vcpu.iter().enumerate();
             pages.map(|(index, pages)| (pages.0 as f64 * repeats, ran_by(index))).collect()
         } else {

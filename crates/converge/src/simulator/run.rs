@@ -214,6 +214,7 @@ impl<'a> Run<'a> {
             } else {
                 Vec::new()
             },
+            guest_ran_by_vcpu: Vec::new(),
             window: DirtyWindow { guest_ran: self.window_ran, distinct: reading.in_window },
             ended_pass,
         };

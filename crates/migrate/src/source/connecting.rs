@@ -97,6 +97,7 @@ fn open_link(run: &mut Run<'_>, stream: Channel) -> Result<(), Ended> {
         stream: write_half,
         memory: run.machine.memory(),
         dirty: run.dirty.clone(),
+        heat: run.heat.clone(),
         bucket: run.bucket.clone(),
         counters: run.counters.clone(),
         encoder: Encoder::default(),

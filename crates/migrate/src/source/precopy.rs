@@ -5,7 +5,7 @@ use super::handing_over::Switchover;
 use super::run::{Run, Step};
 use crate::progress::Phase;
 
-/// Every page is sent once.
+/// Every page is sent once, but for those that are rewritten all the time.
 #[derive(Debug)]
 pub(super) struct FirstPass {
     span: tracing::Span,

@@ -17,6 +17,7 @@ use crate::bucket::TokenBucket;
 use crate::channel::Channel;
 use crate::control::{Control, Request};
 use crate::dirty_set::{DirtySet, WindowUnion};
+use crate::heat::{Heat, Thermometer};
 use crate::machine::{DirtySink, MachineError, Source, VcpuThrottle};
 use crate::options::{Adjustment, Options};
 use crate::progress::{Observer, Phase, Progress};
@@ -88,6 +89,8 @@ pub(super) struct Run<'m> {
     throttle: Arc<dyn VcpuThrottle>,
     pub(super) dirty: Arc<DirtySet>,
     window: WindowUnion,
+    pub(super) heat: Arc<Heat>,
+    thermometer: Thermometer,
     pub(super) bucket: Arc<TokenBucket>,
     pub(super) counters: Arc<Counters>,
     pub(super) recorder: Recorder,
@@ -122,10 +125,16 @@ struct SampledAt {
     pages: u64,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct HarvestedAt {
     time: Instant,
-    stolen: Duration,
+    /// By vCPU.
+    stolen: Vec<Duration>,
+}
+
+fn mean(times: &[Duration]) -> Option<Duration> {
+    let count = u32::try_from(times.len()).ok().filter(|count| *count > 0)?;
+    Some(times.iter().sum::<Duration>() / count)
 }
 
 /// What one harvest gave.
@@ -138,6 +147,7 @@ pub(super) struct Harvested {
 struct HarvestSink<'a> {
     dirty: &'a DirtySet,
     window: &'a mut WindowUnion,
+    thermometer: &'a mut Thermometer,
     harvested: Harvested,
     by_vcpu: Vec<Pages>,
 }
@@ -145,6 +155,7 @@ struct HarvestSink<'a> {
 impl DirtySink for HarvestSink<'_> {
     fn mark(&mut self, word: u64, bits: u64) {
         self.window.add(word, bits);
+        self.thermometer.found(word, bits);
         self.harvested.dirtied += Pages(u64::from(bits.count_ones()));
         self.harvested.newly += self.dirty.merge(word, bits);
     }
@@ -176,6 +187,8 @@ impl<'m> Run<'m> {
                 .with_stepped(options.stepped),
             dirty: Arc::new(DirtySet::full(memory.layout())),
             window: WindowUnion::new(memory.layout()),
+            heat: Arc::new(Heat::new(memory.layout())),
+            thermometer: Thermometer::new(memory.layout()),
             bucket: Arc::new(TokenBucket::new(options.max_bandwidth)),
             counters: Arc::default(),
             recorder: Recorder::new(now),
@@ -199,7 +212,7 @@ impl<'m> Run<'m> {
             walks: 0,
             next_tick: now + TICK,
             sampled: SampledAt { time: now, sent: 0, pages: 0 },
-            harvested: HarvestedAt { time: now, stolen: Duration::ZERO },
+            harvested: HarvestedAt { time: now, stolen: vec![Duration::ZERO; shape.vcpus] },
             options: options.clone(),
             machine,
             control,
@@ -423,6 +436,7 @@ impl<'m> Run<'m> {
         let mut sink = HarvestSink {
             dirty: &self.dirty,
             window: &mut self.window,
+            thermometer: &mut self.thermometer,
             harvested: Harvested::default(),
             by_vcpu: Vec::new(),
         };
@@ -432,11 +446,20 @@ impl<'m> Run<'m> {
             .map_err(|error| Ended::Machine("read its dirty log", error))?;
         let Harvested { dirtied, newly } = sink.harvested;
         let dirtied_by_vcpu = sink.by_vcpu;
+        // QEMU knows no heat, and a log that is read once a pass says nothing of it.
+        if matches!(self.options.policy.sampling(), Sampling::Timer(_)) {
+            self.thermometer.read(&self.heat);
+        }
         let now = Instant::now();
         self.costs.synced_in(now - before);
-        let stolen = self.mean_stolen();
         let elapsed = now - self.harvested.time;
-        let guest_ran = elapsed.saturating_sub(stolen.saturating_sub(self.harvested.stolen));
+        let stolen = self.stolen();
+        let ran = |(now, before): (&Duration, &Duration)| {
+            elapsed.saturating_sub(now.saturating_sub(*before))
+        };
+        let guest_ran_by_vcpu: Vec<_> =
+            stolen.iter().zip(&self.harvested.stolen).map(ran).collect();
+        let guest_ran = mean(&guest_ran_by_vcpu).unwrap_or(elapsed);
         self.harvested = HarvestedAt { time: now, stolen };
         Ok(Harvest {
             elapsed,
@@ -444,6 +467,7 @@ impl<'m> Run<'m> {
             dirtied,
             newly_dirty: newly,
             dirtied_by_vcpu,
+            guest_ran_by_vcpu,
             window: self.window.harvested(elapsed, guest_ran),
             ended_pass,
         })
@@ -451,16 +475,15 @@ impl<'m> Run<'m> {
 
     /// Harvests are counted from now on.
     pub(super) fn harvests_begin(&mut self) {
-        self.harvested = HarvestedAt { time: Instant::now(), stolen: self.mean_stolen() };
+        self.harvested = HarvestedAt { time: Instant::now(), stolen: self.stolen() };
         self.sampled.time = Instant::now();
         self.next_tick = Instant::now() + TICK;
         self.precopy_began = Some(Instant::now());
     }
 
-    fn mean_stolen(&self) -> Duration {
-        let stolen = self.throttle.stolen();
-        let count = u32::try_from(stolen.len()).unwrap_or(u32::MAX).max(1);
-        stolen.iter().map(|vcpu| vcpu.total).sum::<Duration>() / count
+    /// What the throttle has held back so far, by vCPU.
+    fn stolen(&self) -> Vec<Duration> {
+        self.throttle.stolen().iter().map(|vcpu| vcpu.total).collect()
     }
 
     /// A switchover did not fit: the guest must not stutter from one attempt to the next.

@@ -10,6 +10,7 @@ use super::run::Event;
 use crate::bucket::TokenBucket;
 use crate::channel::Channel;
 use crate::dirty_set::DirtySet;
+use crate::heat::Heat;
 use crate::machine::{GuestMemory, MachineError, PageIndex};
 use crate::report::PageCounts;
 use crate::wire::{Encoder, MAX_RUN_PAGES, Message, PageRun, WireError};
@@ -22,7 +23,7 @@ const _: () = assert!(PAGE as u64 == PAGE_SIZE);
 /// What the sender is to do.
 #[derive(Debug)]
 pub(super) enum Command {
-    /// Send what is dirty, from the first page to the last, once.
+    /// Send what is dirty once, cold pages first, each kind from the first page to the last.
     Walk(u32),
     /// Say something.
     Message(Message),
@@ -76,6 +77,7 @@ pub(super) struct Sender {
     pub(super) stream: Channel,
     pub(super) memory: Arc<dyn GuestMemory>,
     pub(super) dirty: Arc<DirtySet>,
+    pub(super) heat: Arc<Heat>,
     pub(super) bucket: Arc<TokenBucket>,
     pub(super) counters: Arc<Counters>,
     pub(super) encoder: Encoder,
@@ -124,17 +126,30 @@ impl Sender {
         self.counters.bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    fn walk(&mut self, number: u32, walk: &mut Walk) -> Result<(), Interrupted> {
+    /// Sends what is `wanted` of the dirty pages, from the first to the last, unless `enough`.
+    fn walk_over(
+        &mut self,
+        walk: &mut Walk,
+        wanted: impl Fn(usize) -> u64,
+        enough: impl Fn() -> bool,
+    ) -> Result<(), Interrupted> {
         let mut cursor = PageIndex(0);
-        loop {
+        while !enough() {
             self.bucket.wait().map_err(|_| Interrupted::Stopped)?;
             let most = self.bucket.run_pages().min(MAX_RUN_PAGES);
-            let Some(run) = self.dirty.take_run(cursor, most, self.channel, self.channels) else {
-                break;
-            };
+            let run = self.dirty.take_run(cursor, most, self.channel, self.channels, &wanted);
+            let Some(run) = run else { break };
             cursor = run.first.offset(run.count);
             self.send_run(run, walk)?;
         }
+        Ok(())
+    }
+
+    fn walk(&mut self, number: u32, walk: &mut Walk) -> Result<(), Interrupted> {
+        let heat = Arc::clone(&self.heat);
+        heat.walk_begins();
+        self.walk_over(walk, |word| heat.cold(word), || false)?;
+        self.walk_over(walk, |word| heat.hot(word), || heat.cold_waits())?;
         self.flush_zeros(walk)?;
         Ok(self.say(&Message::PassEnd { pass: number })?)
     }
