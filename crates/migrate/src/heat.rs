@@ -118,7 +118,7 @@ mod tests {
     use super::*;
 
     fn heat_of(readings: &[&[(u64, u64)]]) -> Heat {
-        let layout = MemoryLayout::new(Vec::from([0..256])).unwrap();
+        let layout = MemoryLayout::new(vec![0..128, 128..256]).unwrap();
         let (heat, mut thermometer) = (Heat::new(&layout), Thermometer::new(&layout));
         for reading in readings {
             heat.walk_begins();
