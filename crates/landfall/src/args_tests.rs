@@ -49,6 +49,16 @@ fn a_machine_has_a_guest_or_waits_for_one() {
     let error = refusal("landfall vm run --qmp s --probe sweep --incoming tcp:h:1");
     assert_eq!(error.kind(), ErrorKind::ArgumentConflict);
     Cli::try_parse_from(["landfall", "vm", "run", "--qmp", "s", "--incoming", "unix:p"]).unwrap();
+    let kernel = "landfall vm run --qmp s --kernel k --initrd i --cmdline c --serial socket:p";
+    Cli::try_parse_from(kernel.split(' ')).unwrap();
+    for other in ["--probe sweep", "--incoming tcp:h:1"] {
+        let error = refusal(&format!("{kernel} {other}"));
+        assert_eq!(error.kind(), ErrorKind::ArgumentConflict, "{other}");
+    }
+    let error = refusal("landfall vm run --qmp s --probe sweep --initrd i");
+    assert_eq!(error.kind(), ErrorKind::ArgumentConflict);
+    let error = refusal("landfall vm run --qmp s --probe sweep --serial tcp:h:1");
+    assert!(error.to_string().contains("socket:PATH"), "{error}");
 }
 
 #[test]

@@ -22,6 +22,8 @@ pub(crate) enum Exit {
     InDoubt = 6,
     /// Gave up: cannot arrive within the limits; the guest runs on the source.
     GaveUp = 7,
+    /// The guest asked for a reset: its machine is over, and a new one can be started.
+    Reset = 8,
 }
 
 /// The meaning of every code, for the help text.
@@ -33,7 +35,8 @@ pub(crate) const EXIT_CODES: &str = "Exit codes:
   4  refused by the check beforehand
   5  cancelled, the guest runs on the source
   6  in doubt: an operator must decide which side runs the guest
-  7  gave up: cannot arrive within the limits, the guest runs on the source";
+  7  gave up: cannot arrive within the limits, the guest runs on the source
+  8  the guest asked for a reset, and runs nowhere";
 
 impl From<Outcome> for Exit {
     fn from(outcome: Outcome) -> Self {

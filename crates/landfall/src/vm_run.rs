@@ -9,9 +9,11 @@ use clap::{Args, ValueEnum};
 use landfall_converge::{ByteRate, Bytes};
 use landfall_migrate::machine::MachineKind;
 use landfall_migrate::options::Uri;
-use landfall_vmm::machine::{Configuration, DirtyLogChoice};
+use landfall_vmm::devices::SerialChoice;
+use landfall_vmm::machine::{Configuration, DirtyLogChoice, Guest, KernelGuest};
+use landfall_vmm::pc::BootFiles;
 use landfall_vmm::probe::Workload;
-use landfall_vmm::process::{GuestOrigin, RunError, RunOptions, run};
+use landfall_vmm::process::{End, GuestOrigin, RunError, RunOptions, run};
 
 use crate::error::CliError;
 use crate::exit::Exit;
@@ -55,6 +57,8 @@ impl MachineChoice {
 pub(crate) struct VmRunArgs {
     #[command(flatten)]
     pub(crate) probe: ProbeArgs,
+    #[command(flatten)]
+    pub(crate) kernel: KernelArgs,
     /// What runs the guest.
     #[arg(long, value_enum, default_value_t, conflicts_with = "incoming")]
     pub(crate) machine: MachineChoice,
@@ -68,6 +72,9 @@ pub(crate) struct VmRunArgs {
     /// with the guest; a destination without rings uses bitmaps.
     #[arg(long, value_name = "LOG", default_value_t, conflicts_with = "incoming")]
     pub(crate) dirty_log: DirtyLogChoice,
+    /// Where the guest's serial port leads: stdio, file:PATH or socket:PATH. It does not travel.
+    #[arg(long, value_name = "WHERE", default_value_t)]
+    pub(crate) serial: SerialChoice,
     /// Where the monitor listens: the path of a Unix socket.
     #[arg(long, value_name = "SOCKET")]
     pub(crate) qmp: PathBuf,
@@ -86,8 +93,8 @@ pub(crate) struct ProbeArgs {
     #[arg(
         long,
         value_name = "WORKLOAD",
-        required_unless_present = "incoming",
-        conflicts_with = "incoming"
+        required_unless_present_any = ["incoming", "kernel"],
+        conflicts_with_all = ["incoming", "kernel"]
     )]
     pub(crate) probe: Option<Workload>,
     /// The memory that the workload keeps rewriting, as in 128MiB.
@@ -96,6 +103,27 @@ pub(crate) struct ProbeArgs {
     /// How fast it writes, as in 500MB/s; as fast as it can if not given.
     #[arg(long, value_name = "RATE", requires = "probe")]
     pub(crate) rate: Option<ByteRate>,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct KernelArgs {
+    /// Boots a kernel: a bzImage, as distributions ship Linux, or an ELF file with a PVH entry.
+    #[arg(long, value_name = "FILE", conflicts_with = "incoming")]
+    pub(crate) kernel: Option<PathBuf>,
+    /// The initial RAM disk for it.
+    #[arg(long, value_name = "FILE", requires = "kernel", conflicts_with_all = ["probe", "incoming"])]
+    pub(crate) initrd: Option<PathBuf>,
+    /// Its command line, as in "console=ttyS0".
+    #[arg(long, value_name = "TEXT", requires = "kernel", conflicts_with_all = ["probe", "incoming"])]
+    pub(crate) cmdline: Option<String>,
+}
+
+impl KernelArgs {
+    /// What is to be booted, if anything is.
+    fn files(self) -> Option<BootFiles> {
+        let (initrd, command_line) = (self.initrd, self.cmdline.unwrap_or_default());
+        self.kernel.map(|kernel| BootFiles { kernel, initrd, command_line })
+    }
 }
 
 impl ProbeArgs {
@@ -112,6 +140,7 @@ impl ProbeArgs {
 
 impl VmRunArgs {
     fn options(self) -> RunOptions {
+        let boot = self.kernel.files();
         let guest = match self.incoming {
             Some(uri) => GuestOrigin::Incoming(uri),
             None => GuestOrigin::Fresh {
@@ -121,12 +150,17 @@ impl VmRunArgs {
                     machine: self.machine.kind().unwrap_or(MachineKind::Kvm),
                     memory: self.memory,
                     vcpus: usize::from(self.cpus.get()),
-                    workload: self.probe.workload(),
+                    guest: match boot {
+                        Some(_) => Guest::Kernel(KernelGuest::default()),
+                        None => Guest::Probe(self.probe.workload()),
+                    },
                     dirty_log: self.dirty_log,
                 },
+                boot,
             },
         };
-        RunOptions { qmp: self.qmp, guest }
+        // The standard input stream is the parent's, where there is one.
+        RunOptions { qmp: self.qmp, guest, serial: self.serial, reads_stdin: !self.with_parent }
     }
 }
 
@@ -143,8 +177,10 @@ pub(crate) fn vm_run(args: VmRunArgs) -> Result<Exit, CliError> {
     if args.with_parent {
         end_with_parent().map_err(VmRunError::Watch)?;
     }
-    run(args.options(), |line| eprintln!("{line}")).map_err(VmRunError::Run)?;
-    Ok(Exit::Done)
+    match run(args.options(), |line| eprintln!("{line}")).map_err(VmRunError::Run)? {
+        End::Quit | End::PowerOff => Ok(Exit::Done),
+        End::Reset => Ok(Exit::Reset),
+    }
 }
 
 /// The parent holds the other end of the standard input stream; the system closes it however the parent ends.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use landfall_converge::{Bytes, Pages};
 use landfall_migrate::machine::{DirtyLog, DirtySink, MachineError, MachineKind};
-use landfall_vmm::machine::{Configuration, DirtyLogChoice, Movable, Vm};
+use landfall_vmm::machine::{Configuration, DirtyLogChoice, Guest, Movable, Vm};
 
 /// As often as a migration reads the log.
 const TICK: Duration = Duration::from_millis(50);
@@ -49,7 +49,7 @@ fn main() -> Result<(), MachineError> {
                 machine: MachineKind::Kvm,
                 memory: Bytes(512 << 20),
                 vcpus,
-                workload: workload.parse()?,
+                guest: Guest::Probe(workload.parse()?),
                 dirty_log: log.unwrap_or("bitmap").parse::<DirtyLogChoice>()?,
             };
             let vm = Vm::new(configuration, &events)?;

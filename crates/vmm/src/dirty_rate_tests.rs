@@ -12,7 +12,7 @@ fn machine(workload: &str) -> std::sync::Arc<Vm> {
         machine: MachineKind::Synthetic,
         memory: Bytes(64 << 20),
         vcpus: 1,
-        workload: workload.parse().unwrap(),
+        guest: crate::machine::Guest::Probe(workload.parse().unwrap()),
         dirty_log: crate::machine::DirtyLogChoice::Auto,
     };
     let vm = Vm::new(configuration, &events).unwrap();

@@ -7,6 +7,7 @@ pub mod kvm;
 pub mod machine;
 pub mod memory;
 pub mod monitor;
+pub mod pc;
 pub mod probe;
 pub mod process;
 mod scheduler;

@@ -2,6 +2,8 @@
 
 mod assembly;
 mod dirty_log_choice;
+mod guest;
+mod host_side;
 mod incoming_host;
 mod movable;
 
@@ -16,16 +18,19 @@ use landfall_migrate::machine::{DirtyLog, DirtyLogKind, MachineKind, VcpuThrottl
 use landfall_qmp::GuestCheck;
 use serde::{Deserialize, Serialize};
 
-use self::assembly::{Contents, Vcpus, kvm_machine, synthetic_machine, tracking};
+use self::assembly::{Contents, Parts, Vcpus, kvm_machine, pc, synthetic_machine, tracking};
 pub use self::dirty_log_choice::{DirtyLogChoice, ParseDirtyLogError};
+pub use self::guest::{Guest, KernelGuest};
+pub use self::host_side::HostSide;
 pub use self::incoming_host::IncomingHost;
 use self::movable::GateThrottle;
 pub use self::movable::Movable;
-use crate::devices::{DeviceStateError, PortBus};
+use crate::devices::{Board, DeviceStateError};
 use crate::kvm::{KvmError, is_available};
 use crate::memory::{GuestRam, MemoryError};
-use crate::probe::{self, Plan, PlanError, ProbeError, Workload};
-use crate::vcpu::{CpuError, Gate, PauseTimeout, RunState};
+use crate::pc::BootError;
+use crate::probe::{self, Plan, PlanError, ProbeError};
+use crate::vcpu::{CpuError, Ending, Gate, PauseTimeout, RunState};
 
 /// A vCPU stops within some 30 µs; one that has not after this long never will.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
@@ -39,8 +44,9 @@ pub struct Configuration {
     pub memory: Bytes,
     /// How many vCPUs.
     pub vcpus: usize,
-    /// What the probe guest does.
-    pub workload: Workload,
+    /// What the guest is.
+    #[serde(flatten)]
+    pub guest: Guest,
     /// Which dirty log is wished for. A destination that does not have it uses the one that it has.
     #[serde(default, skip_serializing_if = "DirtyLogChoice::is_auto")]
     pub dirty_log: DirtyLogChoice,
@@ -61,6 +67,26 @@ pub enum VmError {
     /// The guest could not be put into memory.
     #[error(transparent)]
     Probe(#[from] ProbeError),
+    /// The kernel could not be put into memory.
+    #[error("the kernel cannot be booted")]
+    Boot(#[from] BootError),
+    /// A kernel guest was asked for without a kernel.
+    #[error("a new guest needs a kernel; give one with --kernel")]
+    NoKernel,
+    /// A kernel guest was asked for in something that is no PC.
+    #[error("a kernel runs in KVM only; choose --machine kvm, on a host that has /dev/kvm")]
+    KernelWithoutKvm,
+    /// More vCPUs than a PC has.
+    #[error("a PC cannot have {0} vCPUs; choose 1 to {1}")]
+    TooManyVcpus(usize, usize),
+    /// The host's processor cannot be described.
+    #[error(
+        "this host has more processor features than KVM takes; this is a mistake in Landfall, please report it"
+    )]
+    Features,
+    /// Only a probe checks itself.
+    #[error("only a probe guest can be checked; look into other guests with their own means")]
+    NoProbe,
     /// No thread for a vCPU.
     #[error(
         "the system gives no thread for a vCPU; lower the load or raise the limit on processes"
@@ -94,16 +120,17 @@ pub enum VmError {
 /// What happens to a machine of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum VmEvent {
-    /// The guest is over; the text says why.
-    Ended(String),
+    /// The guest is over.
+    Ended(Ending),
 }
 
 /// A virtual machine and its guest.
 pub struct Vm {
     configuration: Configuration,
-    plan: Plan,
+    /// Of a probe.
+    plan: Option<Plan>,
     ram: Arc<GuestRam>,
-    ports: Arc<PortBus>,
+    board: Arc<dyn Board>,
     vcpus: Box<dyn Vcpus>,
     gates: Vec<Arc<Gate>>,
     dirty_log: Mutex<Box<dyn DirtyLog>>,
@@ -143,31 +170,35 @@ impl Vm {
         configuration: Configuration,
         events: &Sender<VmEvent>,
     ) -> Result<Arc<Self>, VmError> {
-        Self::build(configuration, Contents::Fresh, events)
+        Self::on(&HostSide::default(), configuration, events)
+    }
+
+    /// A machine with its guest in it, paused, and with what it has of this host.
+    ///
+    /// # Errors
+    /// When it cannot be made on this host.
+    pub fn on(
+        host: &HostSide,
+        configuration: Configuration,
+        events: &Sender<VmEvent>,
+    ) -> Result<Arc<Self>, VmError> {
+        Self::build(host, configuration, Contents::Fresh, events)
     }
 
     fn build(
+        host: &HostSide,
         configuration: Configuration,
         contents: Contents,
         events: &Sender<VmEvent>,
     ) -> Result<Arc<Self>, VmError> {
         let ram = Arc::new(GuestRam::new(configuration.memory)?);
-        let plan = Plan::new(configuration.workload, configuration.vcpus, &ram)?;
-        let ports = Arc::new(PortBus::new(Box::new(io::stdout())));
-        let (vcpus, gates, dirty_log) = match configuration.machine {
-            MachineKind::Kvm => {
-                let tracking = tracking(configuration.dirty_log, configuration.vcpus, contents)?;
-                kvm_machine(&plan, &ram, &ports, tracking, contents, events)?
-            }
-            MachineKind::Synthetic | MachineKind::Qemu => {
-                synthetic_machine(&plan, &ram, configuration.dirty_log, contents, events)?
-            }
-        };
+        let (plan, parts) = Self::parts(host, &configuration, &ram, contents, events)?;
+        let Parts { vcpus, gates, dirty_log, board } = parts;
         Ok(Arc::new(Self {
             configuration,
             plan,
             ram,
-            ports,
+            board,
             vcpus,
             gates,
             dirty_log_kind: dirty_log.kind(),
@@ -175,6 +206,35 @@ impl Vm {
             logging: AtomicBool::new(false),
             intent: Mutex::new(Intent::default()),
         }))
+    }
+
+    fn parts(
+        host: &HostSide,
+        configuration: &Configuration,
+        ram: &Arc<GuestRam>,
+        contents: Contents,
+        events: &Sender<VmEvent>,
+    ) -> Result<(Option<Plan>, Parts), VmError> {
+        let Configuration { machine, vcpus, dirty_log, .. } = *configuration;
+        let tracking = || tracking(dirty_log, vcpus, contents);
+        match (&configuration.guest, machine) {
+            (Guest::Probe(workload), MachineKind::Kvm) => {
+                let plan = Plan::new(*workload, vcpus, ram)?;
+                let parts = kvm_machine(&plan, ram, tracking()?, contents, events)?;
+                Ok((Some(plan), parts))
+            }
+            (Guest::Probe(workload), MachineKind::Synthetic | MachineKind::Qemu) => {
+                let plan = Plan::new(*workload, vcpus, ram)?;
+                let parts = synthetic_machine(&plan, ram, dirty_log, contents, events)?;
+                Ok((Some(plan), parts))
+            }
+            (Guest::Kernel(_), MachineKind::Kvm) => {
+                Ok((None, pc::machine(host, vcpus, ram, tracking()?, contents, events)?))
+            }
+            (Guest::Kernel(_), MachineKind::Synthetic | MachineKind::Qemu) => {
+                Err(VmError::KernelWithoutKvm)
+            }
+        }
     }
 
     /// What the machine is made from.
@@ -246,6 +306,7 @@ impl Vm {
             if self.gates.iter().any(|gate| gate.state() == RunState::Finished) {
                 return Err(VmError::Ended);
             }
+            self.board.start();
             self.gates.iter().for_each(|gate| gate.run());
             return Ok(());
         }
@@ -254,6 +315,8 @@ impl Vm {
         for gate in &self.gates {
             gate.wait_stopped(STOP_TIMEOUT)?;
         }
+        // Devices last: what a vCPU began with its last instruction is done, too.
+        self.board.stop();
         Ok(())
     }
 
@@ -297,12 +360,13 @@ impl Vm {
     /// Verifies every page of the guest; stops it meanwhile if it runs.
     ///
     /// # Errors
-    /// When the guest does not stop or its memory cannot be read.
+    /// When the guest is no probe, does not stop, or its memory cannot be read.
     pub fn check(&self) -> Result<GuestCheck, VmError> {
+        let plan = self.plan.as_ref().ok_or(VmError::NoProbe)?;
         // Held by this lock, so that neither users nor a migration start the guest meanwhile.
         let intent = self.intent();
         self.carry_out(Intent { held: true, ..*intent })?;
-        let checked = probe::check(&self.plan, &self.ram);
+        let checked = probe::check(plan, &self.ram);
         self.carry_out(*intent)?;
         Ok(checked?)
     }
@@ -311,13 +375,14 @@ impl Vm {
     /// has none.
     ///
     /// # Errors
-    /// When guest memory cannot be read.
+    /// When the guest is no probe, or its memory cannot be read.
     pub fn laps(&self) -> Result<f64, VmError> {
         let laps = |range: &probe::VcpuRange| {
             let work = range.get(&self.ram, probe::ControlBlock::Work)?;
             Ok::<_, VmError>(work as f64 / range.pages as f64)
         };
-        let visitors = self.plan.vcpus.iter().filter(|range| range.pages > 0);
+        let plan = self.plan.as_ref().ok_or(VmError::NoProbe)?;
+        let visitors = plan.vcpus.iter().filter(|range| range.pages > 0);
         let laps = visitors.map(laps).collect::<Result<Vec<_>, _>>()?;
         Ok(laps.into_iter().fold(f64::INFINITY, f64::min))
     }
@@ -326,3 +391,7 @@ impl Vm {
 #[cfg(test)]
 #[path = "machine_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "machine/pc_tests.rs"]
+mod pc_tests;

@@ -8,8 +8,11 @@ use landfall_migrate::machine::MachineKind;
 use landfall_migrate::options::Uri;
 use landfall_qmp::{BindError, EventBroadcast, MonitorServer, QmpError, Version};
 
-use crate::machine::{Configuration, Vm, VmError, VmEvent, best_machine};
+use crate::devices::{SerialChoice, SerialLine, SerialLineError};
+use crate::machine::{Configuration, HostSide, Vm, VmError, VmEvent, best_machine};
 use crate::monitor::{Monitor, ProcessEvent};
+use crate::pc::BootFiles;
+use crate::vcpu::Ending;
 
 /// What a machine's process is to do.
 #[derive(Clone, Debug)]
@@ -18,6 +21,10 @@ pub struct RunOptions {
     pub qmp: PathBuf,
     /// Where the guest comes from.
     pub guest: GuestOrigin,
+    /// Where the serial port leads.
+    pub serial: SerialChoice,
+    /// Whether the guest may read the standard input stream.
+    pub reads_stdin: bool,
 }
 
 /// Where the guest comes from.
@@ -29,6 +36,8 @@ pub enum GuestOrigin {
         machine: Option<MachineKind>,
         /// What it is made from; the kind of machine in it is replaced by the one chosen.
         configuration: Configuration,
+        /// What it is booted from, if it is no probe.
+        boot: Option<BootFiles>,
     },
     /// A guest that comes in; its configuration comes with it.
     Incoming(Uri),
@@ -49,28 +58,44 @@ pub enum RunError {
     /// No guest has come in.
     #[error("no guest has come in: {0}")]
     NotArrived(String),
-    /// The guest is over.
+    /// The guest cannot go on.
     #[error("{0}")]
-    GuestEnded(String),
+    GuestFailed(String),
+    /// The serial port.
+    #[error(transparent)]
+    Serial(#[from] SerialLineError),
     /// No thread.
     #[error("the system gives no thread to watch the guest")]
     Thread(#[source] std::io::Error),
 }
 
-/// Runs a machine until its monitor is told to quit.
+/// How a machine's process ended, where nothing went wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// A client asked for it.
+    Quit,
+    /// The guest powered off.
+    PowerOff,
+    /// The guest asked for a reset.
+    Reset,
+}
+
+/// Runs a machine until its monitor is told to quit, or the guest powers it off or resets it.
 ///
 /// `say` is given what a person should know, a line at a time.
 ///
 /// # Errors
 /// When the machine cannot be made, the monitor or the destination cannot listen, no guest has come in, or the guest
-/// has ended of itself.
-pub fn run(options: RunOptions, mut say: impl FnMut(&str)) -> Result<(), RunError> {
+/// cannot go on.
+pub fn run(options: RunOptions, mut say: impl FnMut(&str)) -> Result<End, RunError> {
     let (process, happened) = channel();
     let (vm_events, guest_ended) = channel();
     let broadcast = EventBroadcast::new();
-    let monitor = Monitor::new(broadcast.clone(), process, vm_events.clone());
+    let serial = SerialLine::open(&options.serial, options.reads_stdin)?;
+    let host = HostSide { boot: None, serial };
+    let monitor = Monitor::new(broadcast.clone(), process, vm_events.clone(), host.clone());
     let incoming = match options.guest {
-        GuestOrigin::Fresh { machine, configuration } => {
+        GuestOrigin::Fresh { machine, configuration, boot } => {
             let (machine, reason) = match machine {
                 Some(machine) => (machine, None),
                 None => {
@@ -78,7 +103,11 @@ pub fn run(options: RunOptions, mut say: impl FnMut(&str)) -> Result<(), RunErro
                     (machine, reason.map(|error| crate::monitor::chain(&error)))
                 }
             };
-            let vm = Vm::new(Configuration { machine, ..configuration }, &vm_events)?;
+            let vm = Vm::on(
+                &HostSide { boot, ..host },
+                Configuration { machine, ..configuration },
+                &vm_events,
+            )?;
             say(&match (machine, &reason) {
                 (MachineKind::Kvm, _) => "a guest in KVM".to_owned(),
                 (_, None) => "a synthetic guest: threads of this process, no KVM".to_owned(),
@@ -96,8 +125,8 @@ pub fn run(options: RunOptions, mut say: impl FnMut(&str)) -> Result<(), RunErro
     thread::Builder::new()
         .name("guest-watch".to_owned())
         .spawn(move || {
-            for VmEvent::Ended(why) in guest_ended {
-                watcher.guest_ended(&why);
+            for VmEvent::Ended(how) in guest_ended {
+                watcher.guest_ended(how);
             }
         })
         .map_err(RunError::Thread)?;
@@ -117,7 +146,10 @@ pub fn run(options: RunOptions, mut say: impl FnMut(&str)) -> Result<(), RunErro
         match event {
             ProcessEvent::Quit => break,
             ProcessEvent::Arrived => say("the guest has come in"),
-            ProcessEvent::GuestEnded(why) => return Err(RunError::GuestEnded(why)),
+            ProcessEvent::GuestEnded(how) => {
+                say(&how.to_string());
+                return ended(how);
+            }
             // A machine that was started to take one guest in has nothing else to do.
             ProcessEvent::NotArrived(why) if incoming.is_some() => {
                 return Err(RunError::NotArrived(why));
@@ -125,5 +157,13 @@ pub fn run(options: RunOptions, mut say: impl FnMut(&str)) -> Result<(), RunErro
             ProcessEvent::NotArrived(why) => say(&format!("no guest has come in: {why}")),
         }
     }
-    Ok(())
+    Ok(End::Quit)
+}
+
+fn ended(how: Ending) -> Result<End, RunError> {
+    match how {
+        Ending::PowerOff => Ok(End::PowerOff),
+        Ending::Reset => Ok(End::Reset),
+        Ending::Failure(why) => Err(RunError::GuestFailed(why)),
+    }
 }

@@ -6,6 +6,7 @@
 )]
 
 mod demo;
+mod kernel;
 mod migrate;
 mod monitor;
 mod operate;

@@ -1,13 +1,15 @@
 //! The state of a vCPU in KVM that its guest can see.
 
 use kvm_bindings::{
-    CpuId, KVM_MAX_CPUID_ENTRIES, Msrs, kvm_cpuid_entry2, kvm_debugregs, kvm_mp_state,
-    kvm_msr_entry, kvm_regs, kvm_sregs, kvm_vcpu_events, kvm_xcrs, kvm_xsave,
+    CpuId, KVM_MAX_CPUID_ENTRIES, Msrs, kvm_cpuid_entry2, kvm_debugregs, kvm_lapic_state,
+    kvm_mp_state, kvm_msr_entry, kvm_regs, kvm_sregs, kvm_vcpu_events, kvm_xcrs, kvm_xsave,
 };
 use kvm_ioctls::VcpuFd;
 use serde::{Deserialize, Serialize};
 
 use super::vm::{KvmError, refused};
+
+const TSC_DEADLINE: u32 = 0x6E0;
 
 /// A vCPU's state as it travels. The parts are the kernel's own structures, which are its stable interface.
 #[derive(Debug, Serialize, Deserialize)]
@@ -21,6 +23,9 @@ pub struct SavedVcpu {
     debug_regs: kvm_debugregs,
     events: kvm_vcpu_events,
     mp_state: kvm_mp_state,
+    /// Only in machines with interrupt controllers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    lapic: Option<kvm_lapic_state>,
     msrs: Vec<SavedMsr>,
 }
 
@@ -47,15 +52,19 @@ fn read_msr(vcpu: &VcpuFd, index: u32) -> Option<u64> {
 }
 
 impl SavedVcpu {
-    /// Reads the state of a stopped vCPU; `msrs` from [`readable_msrs`].
-    pub(super) fn read(vcpu: &VcpuFd, msrs: &[u32]) -> Result<Self, KvmError> {
+    /// Reads the state of a stopped vCPU; `msrs` from [`readable_msrs`]. `has_lapic`: it has a local APIC.
+    pub(super) fn read(vcpu: &VcpuFd, msrs: &[u32], has_lapic: bool) -> Result<Self, KvmError> {
         let cpuid = vcpu.get_cpuid2(KVM_MAX_CPUID_ENTRIES).map_err(refused("read CPUID"))?;
         Ok(Self {
             cpuid: cpuid.as_slice().to_vec(),
             tsc_khz: vcpu.get_tsc_khz().map_err(refused("read the TSC frequency"))?,
+            // Reading the run state lets a vCPU take a start signal that waits for it, which changes all of the others.
+            mp_state: vcpu.get_mp_state().map_err(refused("read the run state"))?,
             // Pending exceptions come before the registers that they will change.
             events: vcpu.get_vcpu_events().map_err(refused("read pending events"))?,
-            mp_state: vcpu.get_mp_state().map_err(refused("read the run state"))?,
+            lapic: has_lapic
+                .then(|| vcpu.get_lapic().map_err(refused("read the local APIC")))
+                .transpose()?,
             regs: vcpu.get_regs().map_err(refused("read registers"))?,
             sregs: vcpu.get_sregs().map_err(refused("read system registers"))?,
             xsave: vcpu.get_xsave().map_err(refused("read the FPU"))?,
@@ -86,7 +95,13 @@ impl SavedVcpu {
         unsafe { vcpu.set_xsave(&self.xsave) }.map_err(refused("take the FPU"))?;
         vcpu.set_xcrs(&self.xcrs).map_err(refused("take extended control registers"))?;
         vcpu.set_debug_regs(&self.debug_regs).map_err(refused("take debug registers"))?;
-        for msr in &self.msrs {
+        if let Some(lapic) = &self.lapic {
+            vcpu.set_lapic(lapic).map_err(refused("take the local APIC"))?;
+        }
+        // The APIC's timer is set last: by a TSC that is the guest's already, in an APIC that is, too.
+        let (last, first): (Vec<&SavedMsr>, Vec<&SavedMsr>) =
+            self.msrs.iter().partition(|msr| msr.index == TSC_DEADLINE);
+        for msr in first.into_iter().chain(last) {
             write_msr(vcpu, *msr)?;
         }
         vcpu.set_regs(&self.regs).map_err(refused("take registers"))?;
@@ -96,7 +111,7 @@ impl SavedVcpu {
     }
 }
 
-fn write_msr(vcpu: &VcpuFd, msr: SavedMsr) -> Result<(), KvmError> {
+pub(super) fn write_msr(vcpu: &VcpuFd, msr: SavedMsr) -> Result<(), KvmError> {
     let entry = kvm_msr_entry { index: msr.index, data: msr.value, ..Default::default() };
     let entries = Msrs::from_entries(&[entry])
         .map_err(|_| KvmError::State("an MSR cannot be handed to KVM".to_owned()))?;

@@ -3,26 +3,30 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use kvm_bindings::{KVM_EXIT_DIRTY_RING_FULL, kvm_regs, kvm_segment};
+use kvm_bindings::{CpuId, KVM_EXIT_DIRTY_RING_FULL};
 use kvm_ioctls::{VcpuExit, VcpuFd};
 
 use super::state::{SavedVcpu, readable_msrs};
 use super::vm::{KvmError, KvmVm, refused};
-use crate::devices::PortBus;
+use crate::devices::Board;
 use crate::signal::{KickSignal, SliceTimer};
-use crate::vcpu::{Cpu, CpuError, Exit, Kick};
+use crate::vcpu::{Cpu, CpuError, Ending, Exit, Kick};
 
 /// A vCPU looks at its dirty ring so often: it should not fill up, whoever else is late to empty it.
 const LOOK_AT_RING: Duration = Duration::from_millis(50);
 /// One that is stopped so often in a row by a full ring in which nothing is, is stopped for entries that are not there.
 const PHANTOM: u32 = 4;
 
+fn failure(why: String) -> Exit {
+    Exit::Ended(Ending::Failure(why))
+}
+
 /// A vCPU in KVM.
 #[derive(Debug)]
 pub struct KvmCpu {
     fd: VcpuFd,
     msrs: Vec<u32>,
-    ports: Arc<PortBus>,
+    board: Arc<dyn Board>,
     timer: Option<SliceTimer>,
     index: usize,
     /// Also keeps the machine alive for as long as a vCPU can run in it.
@@ -34,9 +38,7 @@ impl KvmCpu {
     ///
     /// # Errors
     /// When KVM refuses.
-    pub fn new(vm: &Arc<KvmVm>, index: usize, ports: Arc<PortBus>) -> Result<Self, KvmError> {
-        let id = index as u64;
-        let fd = vm.vcpu(id)?;
+    pub fn new(vm: &Arc<KvmVm>, index: usize, board: Arc<dyn Board>) -> Result<Self, KvmError> {
         let mut cpuid = vm.supported_cpuid()?;
         for entry in cpuid.as_mut_slice() {
             let apic_id = u32::try_from(index).unwrap_or(u32::MAX);
@@ -47,9 +49,23 @@ impl KvmCpu {
                 _ => {}
             }
         }
-        fd.set_cpuid2(&cpuid).map_err(refused("take CPUID"))?;
+        Self::with_features(vm, index, board, &cpuid)
+    }
+
+    /// vCPU `index` of `vm`, with the features that `cpuid` names and in its reset state.
+    ///
+    /// # Errors
+    /// When KVM refuses.
+    pub fn with_features(
+        vm: &Arc<KvmVm>,
+        index: usize,
+        board: Arc<dyn Board>,
+        cpuid: &CpuId,
+    ) -> Result<Self, KvmError> {
+        let fd = vm.vcpu(index as u64)?;
+        fd.set_cpuid2(cpuid).map_err(refused("take CPUID"))?;
         let msrs = readable_msrs(&fd, &vm.msr_indices()?);
-        Ok(Self { fd, msrs, ports, timer: None, index, vm: Arc::clone(vm) })
+        Ok(Self { fd, msrs, board, timer: None, index, vm: Arc::clone(vm) })
     }
 
     /// The frequency of the guest's TSC in Hz.
@@ -60,58 +76,9 @@ impl KvmCpu {
         Ok(u64::from(self.fd.get_tsc_khz().map_err(refused("read the TSC frequency"))?) * 1000)
     }
 
-    /// Sets the vCPU up to run 64-bit code at `entry`, with paging by the tables at `root_table`.
-    ///
-    /// # Errors
-    /// When KVM refuses.
-    pub fn enter_long_mode(&self, entry: &LongModeEntry) -> Result<(), KvmError> {
-        const CR0_PE: u64 = 1;
-        const CR0_ET: u64 = 1 << 4;
-        const CR0_PG: u64 = 1 << 31;
-        const CR4_PAE: u64 = 1 << 5;
-        const EFER_LME: u64 = 1 << 8;
-        const EFER_LMA: u64 = 1 << 10;
-        let mut sregs = self.fd.get_sregs().map_err(refused("read system registers"))?;
-        let code = kvm_segment {
-            limit: 0xFFFF_FFFF,
-            selector: 8,
-            type_: 0b1011,
-            present: 1,
-            s: 1,
-            l: 1,
-            g: 1,
-            ..Default::default()
-        };
-        let data = kvm_segment { selector: 16, type_: 0b0011, l: 0, db: 1, ..code };
-        sregs.cs = code;
-        (sregs.ds, sregs.es, sregs.fs, sregs.gs, sregs.ss) = (data, data, data, data, data);
-        sregs.cr0 = CR0_PE | CR0_ET | CR0_PG;
-        sregs.cr3 = entry.root_table;
-        sregs.cr4 = CR4_PAE;
-        sregs.efer = EFER_LME | EFER_LMA;
-        self.fd.set_sregs(&sregs).map_err(refused("take system registers"))?;
-        let regs = kvm_regs {
-            rip: entry.code,
-            rsp: entry.stack,
-            r15: entry.argument,
-            rflags: 0b10,
-            ..Default::default()
-        };
-        self.fd.set_regs(&regs).map_err(refused("take registers"))
+    pub(super) fn fd(&self) -> &VcpuFd {
+        &self.fd
     }
-}
-
-/// Where and how 64-bit code begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LongModeEntry {
-    /// Address of the first instruction.
-    pub code: u64,
-    /// The stack's upper end.
-    pub stack: u64,
-    /// Address of the top-level page table.
-    pub root_table: u64,
-    /// Given to the code in `r15`.
-    pub argument: u64,
 }
 
 impl Cpu for KvmCpu {
@@ -142,11 +109,14 @@ impl Cpu for KvmCpu {
                 Err(error) if error.errno() == libc::EAGAIN => {}
                 Err(error) => return Err(Box::new(KvmError::Refused("run a vCPU", error))),
                 Ok(VcpuExit::Intr) => break Exit::Interrupted,
-                Ok(VcpuExit::IoOut(port, data)) => self.ports.write(port, data),
-                Ok(VcpuExit::IoIn(port, data)) => self.ports.read(port, data),
-                // Nothing is mapped outside of memory: reads give ones, writes go nowhere, as on an empty bus.
-                Ok(VcpuExit::MmioRead(_, data)) => data.fill(0xFF),
-                Ok(VcpuExit::MmioWrite(..)) => {}
+                Ok(VcpuExit::IoOut(port, data)) => {
+                    if let Some(ending) = self.board.write_port(port, data) {
+                        break Exit::Ended(ending);
+                    }
+                }
+                Ok(VcpuExit::IoIn(port, data)) => self.board.read_port(port, data),
+                Ok(VcpuExit::MmioRead(address, data)) => self.board.read_memory(address, data),
+                Ok(VcpuExit::MmioWrite(address, data)) => self.board.write_memory(address, data),
                 // The guest was not entered. A kick that came meanwhile is pending and makes the next entry return.
                 Ok(VcpuExit::Unsupported(KVM_EXIT_DIRTY_RING_FULL)) => {
                     let phantom = stopped_for_nothing >= PHANTOM;
@@ -158,11 +128,11 @@ impl Cpu for KvmCpu {
                         if found || phantom { 0 } else { stopped_for_nothing + 1 };
                     continue;
                 }
-                Ok(VcpuExit::Hlt) => break Exit::Ended("the guest halted for good".to_owned()),
+                Ok(VcpuExit::Hlt) => break failure("the guest halted for good".to_owned()),
                 Ok(VcpuExit::Shutdown) => {
-                    break Exit::Ended("the guest crashed (triple fault)".to_owned());
+                    break failure("the guest crashed (triple fault)".to_owned());
                 }
-                Ok(other) => break Exit::Ended(format!("the guest cannot go on: {other:?}")),
+                Ok(other) => break failure(format!("the guest cannot go on: {other:?}")),
             }
             stopped_for_nothing = 0;
         };
@@ -176,8 +146,16 @@ impl Cpu for KvmCpu {
         Ok(exit)
     }
 
+    /// Tells the guest that time has passed without it, so that it does not take the pause for a lockup of its own.
+    fn goes_on(&mut self) {
+        if self.vm.has_chipset() {
+            // Refused where the guest has no KVM clock, and then it does not matter.
+            let _ = self.fd.kvmclock_ctrl();
+        }
+    }
+
     fn save(&mut self) -> Result<SavedVcpu, CpuError> {
-        Ok(SavedVcpu::read(&self.fd, &self.msrs)?)
+        Ok(SavedVcpu::read(&self.fd, &self.msrs, self.vm.has_chipset())?)
     }
 
     fn load(&mut self, state: SavedVcpu) -> Result<(), CpuError> {

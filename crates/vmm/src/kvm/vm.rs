@@ -124,6 +124,7 @@ pub struct KvmVm {
     fd: VmFd,
     slots: Vec<Slot>,
     rings: Option<DirtyRings>,
+    has_chipset: bool,
     /// Keeps the mappings alive that the slots point to.
     ram: Arc<GuestRam>,
 }
@@ -154,7 +155,7 @@ impl KvmVm {
                 host_address: region.as_ptr() as u64,
             })
             .collect();
-        let vm = Self { kvm, fd, slots, rings, ram };
+        let vm = Self { kvm, fd, slots, rings, has_chipset: false, ram };
         vm.set_dirty_logging(false)?;
         Ok(vm)
     }
@@ -202,6 +203,20 @@ impl KvmVm {
     pub fn msr_indices(&self) -> Result<Vec<u32>, KvmError> {
         let list = self.kvm.get_msr_index_list().map_err(refused("list MSRs"))?;
         Ok(list.as_slice().to_vec())
+    }
+
+    pub(super) fn fd(&self) -> &VmFd {
+        &self.fd
+    }
+
+    /// Whether the machine has interrupt controllers, timer and clock.
+    pub(super) fn has_chipset(&self) -> bool {
+        self.has_chipset
+    }
+
+    /// Notes that it has them.
+    pub(super) fn set_chipset(&mut self) {
+        self.has_chipset = true;
     }
 
     pub(super) fn raw_fd(&self) -> RawFd {

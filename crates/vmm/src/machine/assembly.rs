@@ -1,5 +1,8 @@
 //! Puts a machine together from its parts.
 
+pub(super) mod pc;
+
+use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
@@ -8,7 +11,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::{DirtyLogChoice, VmError, VmEvent};
-use crate::devices::{PortBus, SavedDevices};
+use crate::devices::{Board, ProbeBoard, SavedDevices};
 use crate::kvm::{DirtyTracking, KvmCpu, KvmError, KvmVm, LongModeEntry, has_dirty_ring};
 use crate::memory::GuestRam;
 use crate::probe::{self, CODE_ADDRESS, Plan};
@@ -60,7 +63,14 @@ pub(super) enum Contents {
 }
 
 type ThreadsAndGates = (Box<dyn Vcpus>, Vec<Arc<Gate>>);
-pub(super) type Parts = (Box<dyn Vcpus>, Vec<Arc<Gate>>, Box<dyn DirtyLog>);
+
+/// A machine, but for its memory.
+pub(super) struct Parts {
+    pub(super) vcpus: Box<dyn Vcpus>,
+    pub(super) gates: Vec<Arc<Gate>>,
+    pub(super) dirty_log: Box<dyn DirtyLog>,
+    pub(super) board: Arc<dyn Board>,
+}
 
 fn spawn<C>(cpus: Vec<C>, events: &Sender<VmEvent>) -> Result<ThreadsAndGates, VmError>
 where
@@ -73,7 +83,7 @@ where
         .map(|(index, cpu)| {
             let events = events.clone();
             // Nobody listening means that the process is ending anyway.
-            VcpuThread::spawn(index, cpu, move |why| drop(events.send(VmEvent::Ended(why))))
+            VcpuThread::spawn(index, cpu, move |how| drop(events.send(VmEvent::Ended(how))))
         })
         .collect::<Result<Vec<_>, _>>()
         .map_err(VmError::Thread)?;
@@ -106,14 +116,14 @@ pub(super) fn tracking(
 pub(super) fn kvm_machine(
     plan: &Plan,
     ram: &Arc<GuestRam>,
-    ports: &Arc<PortBus>,
     tracking: DirtyTracking,
     contents: Contents,
     events: &Sender<VmEvent>,
 ) -> Result<Parts, VmError> {
     let vm = Arc::new(KvmVm::new(Arc::clone(ram), tracking)?);
+    let board: Arc<dyn Board> = Arc::new(ProbeBoard::new(Box::new(io::stdout())));
     let cpus = (0..plan.vcpus.len())
-        .map(|index| KvmCpu::new(&vm, index, Arc::clone(ports)))
+        .map(|index| KvmCpu::new(&vm, index, Arc::clone(&board)))
         .collect::<Result<Vec<_>, _>>()?;
     if contents == Contents::Fresh {
         if let Some(cpu) = cpus.first() {
@@ -129,7 +139,7 @@ pub(super) fn kvm_machine(
         }
     }
     let (vcpus, gates) = spawn(cpus, events)?;
-    Ok((vcpus, gates, vm.dirty_log()))
+    Ok(Parts { vcpus, gates, dirty_log: vm.dirty_log(), board })
 }
 
 pub(super) fn synthetic_machine(
@@ -154,5 +164,7 @@ pub(super) fn synthetic_machine(
         .collect();
     let (vcpus, gates) = spawn::<SyntheticCpu>(cpus, events)?;
     let attributes = dirty_log != DirtyLogChoice::Bitmap;
-    Ok((vcpus, gates, Box::new(SyntheticDirtyLog::new(logs, Arc::clone(ram), attributes))))
+    let dirty_log = Box::new(SyntheticDirtyLog::new(logs, Arc::clone(ram), attributes));
+    let board = Arc::new(ProbeBoard::new(Box::new(io::stdout())));
+    Ok(Parts { vcpus, gates, dirty_log, board })
 }

@@ -6,12 +6,13 @@ use std::sync::mpsc::Sender;
 use landfall_migrate::machine::{Destination, Host, MachineError};
 
 use super::assembly::Contents;
-use super::{Configuration, Movable, Vm, VmEvent};
+use super::{Configuration, HostSide, Movable, Vm, VmEvent};
 
 /// Builds machines as a source asks for them.
 #[derive(Debug)]
 pub struct IncomingHost {
     events: Sender<VmEvent>,
+    host: HostSide,
     /// The machine that was built last.
     built: Option<Arc<Vm>>,
 }
@@ -20,7 +21,13 @@ impl IncomingHost {
     /// A host whose machines report to `events`.
     #[must_use]
     pub fn new(events: Sender<VmEvent>) -> Self {
-        Self { events, built: None }
+        Self::on(HostSide::default(), events)
+    }
+
+    /// A host whose machines report to `events`, and have `host` of it.
+    #[must_use]
+    pub fn on(host: HostSide, events: Sender<VmEvent>) -> Self {
+        Self { events, host, built: None }
     }
 
     /// The machine that was built last.
@@ -35,7 +42,7 @@ impl Host for IncomingHost {
         let configuration: Configuration = serde_json::from_slice(configuration)?;
         // One that failed half-way must give its memory back before the next takes its own.
         self.built = None;
-        let vm = Vm::build(configuration, Contents::Incoming, &self.events)?;
+        let vm = Vm::build(&self.host, configuration, Contents::Incoming, &self.events)?;
         self.built = Some(Arc::clone(&vm));
         Ok(Box::new(Movable::new(vm)))
     }

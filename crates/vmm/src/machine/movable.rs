@@ -1,6 +1,5 @@
 //! A machine as a migration sees it, at either end.
 
-use std::io;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -82,7 +81,7 @@ impl Source for Movable {
     }
 
     fn save(&mut self) -> Result<Vec<u8>, MachineError> {
-        Ok(self.0.vcpus.save(self.0.ports.save())?)
+        Ok(self.0.vcpus.save(self.0.board.save()?)?)
     }
 }
 
@@ -121,7 +120,7 @@ impl Destination for Movable {
 
     fn load(&mut self, state: &[u8]) -> Result<(), MachineError> {
         let devices = self.0.vcpus.load(state)?;
-        Ok(self.0.ports.load(&devices, Box::new(io::stdout()))?)
+        Ok(self.0.board.load(&devices)?)
     }
 
     fn resume(&mut self) -> Result<(), MachineError> {

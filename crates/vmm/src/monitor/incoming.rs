@@ -42,7 +42,7 @@ impl Monitor {
         drop(state);
         let monitor = self.clone();
         let spawned = thread::Builder::new().name("incoming".to_owned()).spawn(move || {
-            let mut host = IncomingHost::new(monitor.0.vm_events.clone());
+            let mut host = IncomingHost::on(monitor.0.host.clone(), monitor.0.vm_events.clone());
             let arrival = listener.accept_migration(&mut host, &control);
             // The address is free again before anybody is told.
             drop(listener);

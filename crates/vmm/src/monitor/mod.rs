@@ -19,16 +19,16 @@ use serde_json::{Value, json};
 
 use self::dirty_rate::DirtyRateRecord;
 use self::migration::MigrationRecord;
-use crate::machine::{Vm, VmEvent};
-use crate::vcpu;
+use crate::machine::{HostSide, Vm, VmError, VmEvent};
+use crate::vcpu::{self, Ending};
 
 /// What a monitor tells the process around it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ProcessEvent {
     /// A client asked for the end.
     Quit,
-    /// The guest is over; the text says why.
-    GuestEnded(String),
+    /// The guest is over.
+    GuestEnded(Ending),
     /// A guest has come in and runs, or waits for an operator.
     Arrived,
     /// No guest has come in; the text says why.
@@ -74,22 +74,26 @@ struct Shared {
     events: EventBroadcast,
     process: Sender<ProcessEvent>,
     vm_events: Sender<VmEvent>,
+    /// What machines that come in have of this host.
+    host: HostSide,
     state: Mutex<State>,
 }
 
 impl Monitor {
     /// A monitor without a guest yet. It tells clients through `events` and the process through `process`; machines that
-    /// it builds report to `vm_events`.
+    /// it builds report to `vm_events`, and have `host` of this host.
     #[must_use]
     pub fn new(
         events: EventBroadcast,
         process: Sender<ProcessEvent>,
         vm_events: Sender<VmEvent>,
+        host: HostSide,
     ) -> Self {
         Self(Arc::new(Shared {
             events,
             process,
             vm_events,
+            host,
             state: Mutex::new(State {
                 guest: Guest::Absent,
                 machine_reason: None,
@@ -110,11 +114,16 @@ impl Monitor {
     }
 
     /// The guest is over.
-    pub fn guest_ended(&self, why: &str) {
+    pub fn guest_ended(&self, how: Ending) {
         self.state().guest = Guest::Ended;
         self.cancel_dirty_rate();
-        self.emit(&EventKind::Shutdown { guest: true, reason: "guest-panic".to_owned() });
-        self.tell_process(ProcessEvent::GuestEnded(why.to_owned()));
+        let reason = match how {
+            Ending::PowerOff => "guest-shutdown",
+            Ending::Reset => "guest-reset",
+            Ending::Failure(_) => "guest-panic",
+        };
+        self.emit(&EventKind::Shutdown { guest: true, reason: reason.to_owned() });
+        self.tell_process(ProcessEvent::GuestEnded(how));
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -229,7 +238,10 @@ impl Monitor {
             dirty_log: vm.is_logging(),
             dirty_log_kind: vm.dirty_log_kind().name().to_owned(),
             throttle: vm.throttled().share(),
-            laps: Some(vm.laps().map_err(failed)?),
+            laps: match vm.laps() {
+                Err(VmError::NoProbe) => None,
+                laps => Some(laps.map_err(failed)?),
+            },
         })
     }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use super::ending::Ending;
 use super::gate::{Gate, Permit};
 use crate::scheduler::ask_for_short_slices;
 use crate::sync::{Mutex, MutexGuard, lock};
@@ -21,8 +22,8 @@ pub type Kick = Box<dyn Fn() + Send>;
 pub enum Exit {
     /// It was kicked, its slice was over, or an exit was dealt with.
     Interrupted,
-    /// The guest is over: it powered off, or cannot go on. The text says which.
-    Ended(String),
+    /// The guest is over.
+    Ended(Ending),
 }
 
 /// One virtual processor, of whatever make.
@@ -42,6 +43,9 @@ pub trait Cpu: Send + 'static {
     /// # Errors
     /// When the hypervisor refuses; the guest is over then.
     fn run(&mut self, slice: Option<Duration>) -> Result<Exit, CpuError>;
+
+    /// Called on the vCPU's own thread when it goes on after a pause.
+    fn goes_on(&mut self) {}
 
     /// The vCPU's state; it is paused.
     ///
@@ -77,16 +81,16 @@ impl<C: Cpu> VcpuThread<C> {
     pub fn spawn(
         index: usize,
         cpu: C,
-        ended: impl FnOnce(String) + Send + 'static,
+        ended: impl FnOnce(Ending) + Send + 'static,
     ) -> io::Result<Self> {
         let gate = Arc::new(Gate::default());
         let cpu = Arc::new(Mutex::new(cpu));
         let thread = std::thread::Builder::new().name(format!("vcpu{index}")).spawn({
             let (gate, cpu) = (Arc::clone(&gate), Arc::clone(&cpu));
             move || {
-                if let Some(why) = drive(&gate, &cpu) {
+                if let Some(ending) = drive(&gate, &cpu) {
                     gate.end();
-                    ended(why);
+                    ended(ending);
                 }
             }
         })?;
@@ -115,22 +119,25 @@ impl<C: Cpu> Drop for VcpuThread<C> {
     }
 }
 
-/// Runs a vCPU until it is finished; gives the reason when it ended of itself.
-fn drive<C: Cpu>(gate: &Gate, cpu: &Mutex<C>) -> Option<String> {
+/// Runs a vCPU until it is finished; gives how where it ended of itself.
+fn drive<C: Cpu>(gate: &Gate, cpu: &Mutex<C>) -> Option<Ending> {
+    let failure = |why: String| Some(Ending::Failure(why));
     if let Err(error) = ask_for_short_slices() {
         tracing::debug!("the scheduler gives no short slices: {error}");
     }
     let mut held = lock(cpu);
     match held.attach() {
         Ok(kick) => gate.attach(kick),
-        Err(error) => return Some(format!("a vCPU thread could not be set up: {error}")),
+        Err(error) => return failure(format!("a vCPU thread could not be set up: {error}")),
     }
     loop {
         match gate.permit() {
             Permit::Run(slice) => match held.run(slice) {
                 Ok(Exit::Interrupted) => {}
-                Ok(Exit::Ended(why)) => return Some(why),
-                Err(error) => return Some(format!("the hypervisor cannot run the guest: {error}")),
+                Ok(Exit::Ended(ending)) => return Some(ending),
+                Err(error) => {
+                    return failure(format!("the hypervisor cannot run the guest: {error}"));
+                }
             },
             Permit::Stall => gate.stall(),
             Permit::Pause => {
@@ -138,6 +145,7 @@ fn drive<C: Cpu>(gate: &Gate, cpu: &Mutex<C>) -> Option<String> {
                 drop(held);
                 gate.rest();
                 held = lock(cpu);
+                held.goes_on();
             }
             Permit::Finish => return None,
         }

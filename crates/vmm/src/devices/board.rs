@@ -1,0 +1,70 @@
+//! What a vCPU meets outside of memory.
+
+use std::fmt::Debug;
+
+use serde::{Deserialize, Serialize};
+
+use super::serial::SavedSerial;
+use crate::kvm::{KvmError, SavedChipset};
+use crate::vcpu::Ending;
+
+/// The devices of a machine, as its vCPUs and a migration see them.
+pub trait Board: Debug + Send + Sync {
+    /// The guest reads a port. An empty one gives ones, as on a PC.
+    fn read_port(&self, port: u16, data: &mut [u8]);
+
+    /// The guest writes a port. An empty one takes everything. Gives the guest's end if the guest asks for it thereby.
+    fn write_port(&self, port: u16, data: &[u8]) -> Option<Ending>;
+
+    /// The guest reads where it has no memory: ones where nothing is, as on an empty bus.
+    fn read_memory(&self, _address: u64, data: &mut [u8]) {
+        data.fill(0xFF);
+    }
+
+    /// The guest writes where it has no memory: nowhere where nothing is.
+    fn write_memory(&self, _address: u64, _data: &[u8]) {}
+
+    /// Lets the devices work on their own, beside the vCPUs.
+    fn start(&self) {}
+
+    /// Returns when no device does anything any more, until [`Board::start`].
+    fn stop(&self) {}
+
+    /// What of the devices travels; they are stopped.
+    ///
+    /// # Errors
+    /// When the hypervisor does not tell.
+    fn save(&self) -> Result<SavedDevices, DeviceStateError>;
+
+    /// Takes the devices' state over; they are stopped.
+    ///
+    /// # Errors
+    /// When it is impossible.
+    fn load(&self, saved: &SavedDevices) -> Result<(), DeviceStateError>;
+}
+
+/// What of the devices travels.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct SavedDevices {
+    /// The serial port.
+    pub serial: SavedSerial,
+    /// Interrupt controllers, timer and clock, where the machine has them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chipset: Option<SavedChipset>,
+}
+
+/// The saved devices do not fit.
+#[derive(Debug, thiserror::Error)]
+pub enum DeviceStateError {
+    /// More than fits into a serial port.
+    #[error("the saved serial port holds more received bytes than its buffer takes")]
+    Serial,
+    /// A machine with interrupt controllers got a state without.
+    #[error(
+        "the saved state has no interrupt controllers; source and destination must run the same version of Landfall"
+    )]
+    NoChipset,
+    /// KVM refused.
+    #[error(transparent)]
+    Kvm(#[from] KvmError),
+}

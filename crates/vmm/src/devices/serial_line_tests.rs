@@ -1,0 +1,86 @@
+use super::*;
+
+fn port(line: &Arc<SerialLine>) -> Arc<SerialPort> {
+    let port = Arc::new(SerialPort::new(line.output(), None));
+    line.connect(&port);
+    port
+}
+
+/// Reads what the guest would, until it has `count` bytes.
+fn received(port: &SerialPort, count: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while bytes.len() < count {
+        if port.read(5) & 1 == 1 {
+            bytes.push(port.read(0));
+        } else {
+            thread::yield_now();
+        }
+    }
+    bytes
+}
+
+#[test]
+fn a_choice_reads_back_as_it_is_written() {
+    for text in ["stdio", "file:/tmp/a", "socket:b:c"] {
+        assert_eq!(text.parse::<SerialChoice>().unwrap().to_string(), text);
+    }
+    for text in ["", "stdio:", "file:", "tcp:1"] {
+        let error = text.parse::<SerialChoice>().unwrap_err().to_string();
+        assert!(error.contains("file:PATH"), "{error}");
+    }
+}
+
+#[test]
+fn a_file_keeps_what_an_earlier_guest_wrote() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("serial");
+    let choice = SerialChoice::File(path.clone());
+    for byte in *b"ab" {
+        let line = SerialLine::open(&choice, false).unwrap();
+        port(&line).write(0, byte);
+    }
+    assert_eq!(std::fs::read(path).unwrap(), b"ab");
+}
+
+#[test]
+fn a_client_of_the_socket_speaks_with_the_guest_and_with_the_next_one_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("serial");
+    let line = SerialLine::open(&SerialChoice::Socket(path.clone()), false).unwrap();
+    let mut client = UnixStream::connect(&path).unwrap();
+    client.write_all(b"first").unwrap();
+    let first = port(&line);
+    assert_eq!(received(&first, 5), b"first");
+    first.write(0, b'!');
+    let mut answer = [0];
+    client.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"!");
+    first.close();
+    drop(first);
+    client.write_all(b"second").unwrap();
+    assert_eq!(received(&port(&line), 6), b"second");
+}
+
+#[test]
+fn a_guest_that_nobody_listens_to_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("serial");
+    let line = SerialLine::open(&SerialChoice::Socket(path.clone()), false).unwrap();
+    let port = port(&line);
+    // Far more than the socket holds, with a client that never reads and after it has gone.
+    let client = UnixStream::connect(&path).unwrap();
+    (0..1 << 20).for_each(|_| port.write(0, b'x'));
+    drop(client);
+    (0..1 << 10).for_each(|_| port.write(0, b'y'));
+}
+
+#[test]
+fn a_socket_that_a_dead_process_left_is_taken_over_and_one_in_use_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("serial");
+    drop(UnixListener::bind(&path).unwrap());
+    let choice = SerialChoice::Socket(path);
+    let _line = SerialLine::open(&choice, false).unwrap();
+    let error = SerialLine::open(&choice, false).unwrap_err().to_string();
+    assert!(error.contains("--serial"), "{error}");
+}

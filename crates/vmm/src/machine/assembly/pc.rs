@@ -1,0 +1,48 @@
+//! Puts a PC together.
+
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+
+use super::{Contents, Parts, spawn};
+use crate::kvm::{DirtyTracking, KvmCpu, KvmVm};
+use crate::machine::{HostSide, VmError, VmEvent};
+use crate::memory::GuestRam;
+use crate::pc::{MAX_VCPUS, PcBoard, boot, features};
+
+/// A PC with `vcpus` vCPUs; a new one has a kernel in it.
+pub(in crate::machine) fn machine(
+    host: &HostSide,
+    vcpus: usize,
+    ram: &Arc<GuestRam>,
+    tracking: DirtyTracking,
+    contents: Contents,
+    events: &Sender<VmEvent>,
+) -> Result<Parts, VmError> {
+    if vcpus == 0 || vcpus > MAX_VCPUS {
+        return Err(VmError::TooManyVcpus(vcpus, MAX_VCPUS));
+    }
+    let mut vm = KvmVm::new(Arc::clone(ram), tracking)?;
+    vm.add_chipset()?;
+    let vm = Arc::new(vm);
+    let board = Arc::new(PcBoard::new(&vm, &host.serial));
+    let supported = vm.supported_cpuid()?;
+    let cpus = (0..vcpus)
+        .map(|index| {
+            let features = features(&supported, index, vcpus).ok_or(VmError::Features)?;
+            Ok(KvmCpu::with_features(&vm, index, Arc::clone(&board) as _, &features)?)
+        })
+        .collect::<Result<Vec<_>, VmError>>()?;
+    if contents == Contents::Fresh {
+        let files = host.boot.as_ref().ok_or(VmError::NoKernel)?;
+        let entry = boot(files, ram, vcpus)?;
+        for cpu in &cpus {
+            cpu.set_as_firmware_does()?;
+        }
+        // The others wait until the kernel starts them.
+        if let Some(first) = cpus.first() {
+            first.enter_flat(&entry)?;
+        }
+    }
+    let (vcpus, gates) = spawn(cpus, events)?;
+    Ok(Parts { vcpus, gates, dirty_log: vm.dirty_log(), board })
+}

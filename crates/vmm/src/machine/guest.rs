@@ -1,0 +1,20 @@
+//! What a guest is.
+
+use serde::{Deserialize, Serialize};
+
+use crate::probe::Workload;
+
+/// What a guest is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Guest {
+    /// The probe, and what it does.
+    #[serde(rename = "workload")]
+    Probe(Workload),
+    /// A kernel in a PC.
+    #[serde(rename = "kernel")]
+    Kernel(KernelGuest),
+}
+
+/// What a PC has beside its memory and its vCPUs. The kernel itself is in memory and travels as that.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KernelGuest {}

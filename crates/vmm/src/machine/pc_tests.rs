@@ -1,0 +1,199 @@
+//! PCs with a bare kernel in them that is no Linux: the probe as a PVH file, which starts its vCPUs as any system does.
+
+use std::io::{self, Write};
+use std::sync::Mutex;
+
+use landfall_migrate::machine::{Destination, GuestMemory, Host, PageIndex, Source};
+
+use super::*;
+use crate::devices::SerialLine;
+use crate::pc::{BootFiles, PcBoard};
+use crate::probe::Workload;
+
+const MEMORY: Bytes = Bytes(32 << 20);
+const VCPUS: usize = 2;
+
+/// A folder with the probe as a file, and where everything of it lies.
+struct Bare {
+    folder: tempfile::TempDir,
+    plan: Plan,
+}
+
+impl Bare {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let ram = GuestRam::new(MEMORY).unwrap();
+        let workload = Workload { working_set: Bytes(4 << 20), ..Workload::default() };
+        let plan = Plan::new(workload, VCPUS, &ram).unwrap();
+        let elf = probe::elf(&plan, &ram, 1_000_000_000).unwrap();
+        std::fs::write(folder.path().join("kernel"), elf).unwrap();
+        Self { folder, plan }
+    }
+
+    fn machine(&self) -> (Arc<Vm>, std::sync::mpsc::Receiver<VmEvent>) {
+        let kernel = self.folder.path().join("kernel");
+        let boot = Some(BootFiles { kernel, ..BootFiles::default() });
+        let (events, received) = std::sync::mpsc::channel();
+        let host = HostSide { boot, ..HostSide::default() };
+        (Vm::on(&host, configuration(MachineKind::Kvm), &events).unwrap(), received)
+    }
+
+    /// Waits until every vCPU has been over its pages once more.
+    fn run_a_lap(&self, vm: &Vm) {
+        let work = |vcpu: usize| self.plan.vcpus[vcpu].get(&vm.ram, probe::ControlBlock::Work);
+        let before: Vec<_> = (0..VCPUS).map(|vcpu| work(vcpu).unwrap()).collect();
+        let deadline = std::time::Instant::now() + Duration::from_secs(60);
+        for (vcpu, before) in before.into_iter().enumerate() {
+            while work(vcpu).unwrap() < before + self.plan.vcpus[vcpu].pages {
+                assert!(std::time::Instant::now() < deadline, "vCPU {vcpu} makes no progress");
+                std::thread::yield_now();
+            }
+        }
+    }
+
+    fn integrity(&self, vm: &Vm) -> String {
+        probe::check(&self.plan, &vm.ram).unwrap().integrity
+    }
+}
+
+fn configuration(machine: MachineKind) -> Configuration {
+    Configuration {
+        machine,
+        memory: MEMORY,
+        vcpus: VCPUS,
+        guest: Guest::Kernel(KernelGuest::default()),
+        dirty_log: DirtyLogChoice::Auto,
+    }
+}
+
+fn has_kvm() -> bool {
+    is_available().inspect_err(|error| eprintln!("skipping KVM: {error}")).is_ok()
+}
+
+#[test]
+fn a_kernel_that_is_not_linux_boots_and_starts_its_other_vcpus() {
+    if !has_kvm() {
+        return;
+    }
+    let bare = Bare::new();
+    let (vm, _events) = bare.machine();
+    vm.resume().unwrap();
+    bare.run_a_lap(&vm);
+    vm.pause().unwrap();
+    assert_eq!(bare.integrity(&vm), "ok");
+    assert!(matches!(vm.check(), Err(VmError::NoProbe)));
+    assert!(matches!(vm.laps(), Err(VmError::NoProbe)));
+}
+
+#[test]
+fn a_pc_goes_on_in_another_process_where_it_stopped() {
+    if !has_kvm() {
+        return;
+    }
+    let bare = Bare::new();
+    let (vm, _events) = bare.machine();
+    vm.resume().unwrap();
+    bare.run_a_lap(&vm);
+    vm.pause().unwrap();
+    let mut source = Movable::new(Arc::clone(&vm));
+    let state = source.save().unwrap();
+    let mut host = IncomingHost::new(std::sync::mpsc::channel().0);
+    let mut destination = host.build(&Source::configuration(&source)).unwrap();
+    let mut memory = vec![0; usize::try_from(MEMORY.0).unwrap()];
+    vm.ram.read_pages(PageIndex(0), &mut memory).unwrap();
+    destination.memory().write_pages(PageIndex(0), &memory).unwrap();
+    destination.load(&state).unwrap();
+    let arrived = host.machine().unwrap();
+    // What was loaded is what was saved, but for the clock, which goes on.
+    let again = Movable::new(Arc::clone(&arrived)).save().unwrap();
+    let fields = |state: &[u8]| {
+        let state: serde_json::Value = serde_json::from_slice(state).unwrap();
+        let vcpu = &state["vcpus"][1];
+        let clock = state["devices"]["chipset"]["clock_ns"].as_u64().unwrap();
+        (state["devices"]["serial"].clone(), vcpu["sregs"].clone(), vcpu["mp_state"].clone(), clock)
+    };
+    let (saved, loaded) = (fields(&state), fields(&again));
+    assert_eq!((&saved.0, &saved.1, &saved.2), (&loaded.0, &loaded.1, &loaded.2));
+    assert!(loaded.3 >= saved.3, "the clock went back");
+    destination.resume().unwrap();
+    bare.run_a_lap(&arrived);
+    arrived.pause().unwrap();
+    assert_eq!(bare.integrity(&arrived), "ok");
+}
+
+#[test]
+fn a_state_without_interrupt_controllers_is_refused() {
+    if !has_kvm() {
+        return;
+    }
+    let (vm, _events) = Bare::new().machine();
+    let state = Movable::new(Arc::clone(&vm)).save().unwrap();
+    let mut state: serde_json::Value = serde_json::from_slice(&state).unwrap();
+    state["devices"].as_object_mut().unwrap().remove("chipset");
+    let error = Movable::new(vm).load(&serde_json::to_vec(&state).unwrap()).unwrap_err();
+    assert!(error.to_string().contains("no interrupt controllers"), "{error}");
+}
+
+#[test]
+fn a_kernel_runs_in_kvm_only_and_a_pc_has_as_many_vcpus_as_its_tables_can_name() {
+    let (events, _) = std::sync::mpsc::channel();
+    let error = Vm::new(configuration(MachineKind::Synthetic), &events).unwrap_err();
+    assert!(error.to_string().contains("--machine kvm"), "{error}");
+    if has_kvm() {
+        let many = Configuration { vcpus: 255, ..configuration(MachineKind::Kvm) };
+        let error = Vm::new(many, &events).unwrap_err();
+        assert!(error.to_string().contains("1 to 254"), "{error}");
+        let error = Vm::new(configuration(MachineKind::Kvm), &events).unwrap_err();
+        assert!(error.to_string().contains("--kernel"), "{error}");
+    }
+}
+
+#[test]
+fn what_a_guest_is_reads_back_as_it_is_written_and_a_probe_as_it_always_was() {
+    let kernel = configuration(MachineKind::Kvm);
+    let text = serde_json::to_string(&kernel).unwrap();
+    assert_eq!(serde_json::from_str::<Configuration>(&text).unwrap(), kernel);
+    let probe = Configuration { guest: Guest::Probe(Workload::default()), ..kernel };
+    let value = serde_json::to_value(&probe).unwrap();
+    assert!(value["workload"]["pattern"].is_string(), "{value}");
+    assert_eq!(serde_json::from_value::<Configuration>(value).unwrap(), probe);
+}
+
+#[derive(Clone, Default)]
+struct Heard(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Heard {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn the_registers_of_a_pc_end_the_guest_and_its_serial_port_speaks() {
+    if !has_kvm() {
+        return;
+    }
+    let ram = Arc::new(GuestRam::new(MEMORY).unwrap());
+    let mut vm = crate::kvm::KvmVm::new(ram, crate::kvm::DirtyTracking::Bitmap).unwrap();
+    vm.add_chipset().unwrap();
+    let heard = Heard::default();
+    let line = Arc::new(SerialLine::to(Box::new(heard.clone())));
+    let board = PcBoard::new(&Arc::new(vm), &line);
+    // Power-off is sleep type 5; another one, or no order to sleep, is nothing.
+    assert_eq!(board.write_port(0x604, &[5 << 2 | 1 << 5]), Some(Ending::PowerOff));
+    assert_eq!(board.write_port(0x604, &[3 << 2 | 1 << 5]), None);
+    assert_eq!(board.write_port(0x604, &[5 << 2]), None);
+    assert_eq!(board.write_port(0x608, &[1]), Some(Ending::Reset));
+    assert_eq!(board.write_port(0x64, &[0xFE]), Some(Ending::Reset));
+    assert_eq!(board.write_port(0x3F8, b"!"), None);
+    assert_eq!(*heard.0.lock().unwrap(), b"!");
+    let mut nothing = [0; 4];
+    board.read_port(0xCF8, &mut nothing);
+    assert_eq!(nothing, [0xFF; 4]);
+    board.read_memory(0xD000_0000, &mut nothing);
+    assert_eq!(nothing, [0xFF; 4]);
+}
