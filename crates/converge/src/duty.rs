@@ -6,6 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::units::Throttle;
 
+/// The shortest run slice of a bounded stall. Entering the guest and leaving it takes its time; in a shorter slice the
+/// guest gets nowhere, and its next sign of life is several stalls away.
+pub const LEAST_RUN: Duration = Duration::from_micros(250);
+
 /// One vCPU's rhythm: run for `run`, be held back for `stall`, and again.
 ///
 /// The same [`Throttle`] can be carried out in many ways. QEMU fixes the run slice and lets the stall grow (990 ms at
@@ -20,7 +24,8 @@ pub struct DutyCycle {
 impl DutyCycle {
     /// A throttle whose stalls never exceed `max_stall`; vCPUs are staggered. `None` when nothing is held back.
     ///
-    /// Up to one half the period is twice `max_stall`, so that a light throttle has stalls that are shorter still.
+    /// Up to one half the period is twice `max_stall`, so that a light throttle has stalls that are shorter still. No run
+    /// slice is shorter than [`LEAST_RUN`]: with stalls of 10 ms at most, no throttle is harder than 97.6 %.
     #[must_use]
     pub fn bounded(throttle: Throttle, max_stall: Duration) -> Option<Self> {
         if throttle.is_none() || max_stall.is_zero() {
@@ -31,7 +36,7 @@ impl DutyCycle {
             let period = max_stall * 2;
             (period.mul_f64(1.0 - share), period.mul_f64(share))
         } else {
-            (max_stall.mul_f64((1.0 - share) / share), max_stall)
+            (max_stall.mul_f64((1.0 - share) / share).max(LEAST_RUN), max_stall)
         };
         Some(Self { run, stall, staggered: true })
     }

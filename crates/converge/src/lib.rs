@@ -25,7 +25,7 @@ mod verdict;
 
 pub use controller::{Controller, GuestShape};
 pub use decision::{Decision, GiveUpReason, VcpuThrottles};
-pub use duty::DutyCycle;
+pub use duty::{DutyCycle, LEAST_RUN};
 pub use estimate::{Estimates, NEVER};
 pub use limits::{Limits, OnLimit, Policy, Sampling};
 pub use policy::SteppedParameters;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::duty::LEAST_RUN;
 use crate::units::Throttle;
 
 /// What a migration may cost, and what happens when that is not enough.
@@ -31,6 +32,16 @@ impl Default for Limits {
             time_limit: None,
             on_limit: OnLimit::Abort,
         }
+    }
+}
+
+impl Limits {
+    /// The hardest throttle that keeps both limits, on throttle and stall: between two stalls a vCPU runs for
+    /// [`LEAST_RUN`] at least.
+    #[must_use]
+    pub fn hardest_throttle(&self) -> Throttle {
+        let period = (self.max_stall + LEAST_RUN).as_secs_f64();
+        self.max_throttle.min(Throttle::new(self.max_stall.as_secs_f64() / period))
     }
 }
 

@@ -44,7 +44,7 @@ impl Rule {
     /// The hardest throttle that this rule can come to.
     pub(crate) fn hardest(&self, limits: &Limits) -> Throttle {
         match self {
-            Self::Off | Self::Adaptive(_) => limits.max_throttle,
+            Self::Off | Self::Adaptive(_) => limits.hardest_throttle(),
             Self::Classic(_) => classic::duty().throttle(),
             Self::Stepped(stepped) => stepped.parameters().max,
         }

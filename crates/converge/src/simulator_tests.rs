@@ -53,7 +53,10 @@ fn adaptive_comes_near_the_floor_of_the_arithmetic() {
     let run = simulate(&scenario(sweeping(), 125.0, Policy::Adaptive));
     assert_arrived(&run);
     assert!(seconds(run.total) < 2.5, "{:?}", run.total);
-    assert!(seconds(run.stolen) < 0.9, "{:?}", run.stolen);
+    // 128 MiB less what fits into the downtime, against the link less what the guest dirties when held hardest.
+    let held = Limits::default().hardest_throttle();
+    let floor = held.share() * (134e6 - 125e6 * 0.29) / (125e6 - 1e9 * held.run_share());
+    assert!(seconds(run.stolen) < floor * 1.05, "{:?}, floor {floor}", run.stolen);
     assert!(run.downtime <= Duration::from_millis(300), "{:?}", run.downtime);
     assert!(run.max_stall <= Duration::from_millis(10), "{:?}", run.max_stall);
     let off_by = run.downtime.abs_diff(run.predicted_downtime);

@@ -127,8 +127,8 @@ impl Adaptive {
             return None;
         }
         let silent = !at.estimator.bandwidth.silent().is_zero();
-        let hopeless = outlook.needed_at_best() > at.limits.max_throttle.share();
-        if silent || hopeless || self.was_futile(at.now) || at.limits.max_throttle.is_none() {
+        let hopeless = outlook.needed_at_best() > at.limits.hardest_throttle().share();
+        if silent || hopeless || self.was_futile(at.now) || at.limits.hardest_throttle().is_none() {
             return None;
         }
         let may_converge =
@@ -171,7 +171,7 @@ impl Adaptive {
         let outlook = &at.outlook;
         let natural = outlook.bandwidth - at.estimator.dirtying.newly();
         let throttled =
-            outlook.bandwidth - outlook.cautious.rate * at.limits.max_throttle.run_share();
+            outlook.bandwidth - outlook.cautious.rate * at.limits.hardest_throttle().run_share();
         natural > TIME_WEIGHT * throttled.max(0.0)
     }
 
@@ -194,7 +194,8 @@ impl Adaptive {
         let rates = at.estimator.dirtying.by_vcpu();
         let present = plan::in_force(outlook, &rates, at.throttles, at.guest.vcpus);
         self.to_go = present.as_ref().map(|plan| plan.time);
-        let at_most = at.throttles.hardest().share() >= at.limits.max_throttle.share() - 0.005;
+        let at_most =
+            at.throttles.hardest().share() >= at.limits.hardest_throttle().share() - 0.005;
         let without_help = at.now.saturating_sub(self.lowest_at.max(self.changed_at));
         if without_help > HELPS_WITHIN && outlook.remaining > outlook.target {
             if !at_most {
@@ -202,7 +203,7 @@ impl Adaptive {
             }
             self.futile_until = at.now + FUTILE_FOR * 2_u32.pow(self.futile.min(8));
             self.futile += 1;
-            let hardest = at.limits.max_throttle;
+            let hardest = at.limits.hardest_throttle();
             return Some(self.release(
                 at,
                 format!("the hardest throttle allowed, {hardest}, did not bring down what remains"),
@@ -210,7 +211,8 @@ impl Adaptive {
         }
         // Calm, but not trusted: whatever would be enough now would be too little when it comes back.
         let distrusted = self.calm >= EVIDENCE_TO_RELEASE && present.is_some();
-        let above_limit = at.throttles.hardest().share() > at.limits.max_throttle.share() + 1e-9;
+        let above_limit =
+            at.throttles.hardest().share() > at.limits.hardest_throttle().share() + 1e-9;
         let better = plan::cheapest(outlook, at.limits, &rates);
         let Some(better) = better else {
             return above_limit.then(|| self.hold(at, &plan::hardest(outlook, at.limits, &rates)));

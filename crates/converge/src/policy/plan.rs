@@ -69,7 +69,7 @@ pub(crate) fn cheapest(outlook: &Outlook, limits: &Limits, rates: &[f64]) -> Opt
 fn cheapest_for(load: &Load, outlook: &Outlook, limits: &Limits, rates: &[f64]) -> Option<Plan> {
     let plans: Vec<Plan> = (1..=GRID)
         .filter_map(|step| {
-            let share = limits.max_throttle.share() * f64::from(step) / f64::from(GRID);
+            let share = limits.hardest_throttle().share() * f64::from(step) / f64::from(GRID);
             predict(load, outlook, rates, split(outlook, limits, rates, share))
         })
         .collect();
@@ -79,7 +79,7 @@ fn cheapest_for(load: &Load, outlook: &Outlook, limits: &Limits, rates: &[f64]) 
 
 /// The hardest throttle within the limits, whatever is expected of it.
 pub(crate) fn hardest(outlook: &Outlook, limits: &Limits, rates: &[f64]) -> Plan {
-    let throttles = split(outlook, limits, rates, limits.max_throttle.share());
+    let throttles = split(outlook, limits, rates, limits.hardest_throttle().share());
     let stolen = mean(&throttles);
     Plan { throttles, per_vcpu: !rates.is_empty(), stolen, time: f64::INFINITY }
 }
@@ -102,7 +102,7 @@ fn split(outlook: &Outlook, limits: &Limits, rates: &[f64], share: f64) -> Vec<T
     if rates.is_empty() {
         return vec![Throttle::new(share)];
     }
-    apportion(rates, outlook.cautious.rate * (1.0 - share), limits.max_throttle)
+    apportion(rates, outlook.cautious.rate * (1.0 - share), limits.hardest_throttle())
 }
 
 fn predict(

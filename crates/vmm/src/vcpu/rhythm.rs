@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use landfall_converge::DutyCycle;
+use landfall_converge::{DutyCycle, LEAST_RUN};
 
 /// A moment: time since an origin that never changes.
 pub(super) type Moment = Duration;
@@ -65,8 +65,10 @@ impl Rhythm {
 
     /// The stall has ended at `now`: until when to run.
     pub(super) fn run(&mut self, now: Moment) -> Moment {
-        // A slice keeps a quarter at least: a vCPU that never runs would be one endless stall.
-        let repaid = self.overrun.min(self.duty.run().mul_f64(0.75));
+        // A slice keeps a quarter at least, and what it takes to get anywhere: a vCPU that never runs would be one endless
+        // stall.
+        let keep = LEAST_RUN.max(self.duty.run().mul_f64(0.25));
+        let repaid = self.overrun.min(self.duty.run().saturating_sub(keep));
         self.overrun -= repaid;
         self.run_until = now + self.duty.run() - repaid;
         let on_time = self.stall_until + self.duty.period();
