@@ -55,6 +55,12 @@ impl Outlook {
         }
     }
 
+    /// The same for a guest that dirties `rate` pages a second of run time, or more.
+    pub(crate) fn no_slower_than(&self, rate: f64) -> Self {
+        let faster = |load: Load| load.at_rate(load.rate.max(rate));
+        Self { cautious: faster(self.cautious), hopeful: faster(self.hopeful), ..*self }
+    }
+
     /// How long it takes unaided, when that is certain whatever the guest's pattern, and bearable.
     pub(crate) fn unaided(&self) -> Option<f64> {
         self.bearable(&self.cautious)

@@ -1,6 +1,7 @@
 //! The rules by which a controller throttles, one module each.
 
 mod adaptive;
+mod bursts;
 mod classic;
 mod plan;
 mod stepped;

@@ -173,6 +173,16 @@ fn a_guest_that_comes_back_from_each_calm_is_not_let_go_for_ever() {
 }
 
 #[test]
+fn short_bursts_do_not_lose_in_each_what_was_gained_in_the_calm_before() {
+    let half = Duration::from_millis(500);
+    let rhythm = Rhythm::Bursts { on: half, off: half };
+    let run = simulate(&scenario(with_rhythm(sweeping(), rhythm), 40.0, Policy::Adaptive));
+    assert_arrived(&run);
+    // The first pass takes 3.4 s, the working set another 3.
+    assert!(seconds(run.total) < 9.0, "{:?}", run.total);
+}
+
+#[test]
 fn an_outage_is_called_one_and_nobody_is_held_back_for_it() {
     let guest = GuestModel {
         zero: Bytes(0),

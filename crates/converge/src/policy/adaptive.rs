@@ -9,14 +9,15 @@ use crate::estimate::{Estimator, page_rate};
 use crate::limits::Limits;
 use crate::outlook::Outlook;
 use crate::policy::Change;
+use crate::policy::bursts::{Peak, Spells};
 use crate::policy::plan::{self, Plan, TIME_WEIGHT};
 
 /// Bad news must come in so many harvests in a row before a guest is held back: a young estimate is often wrong.
 const EVIDENCE_TO_THROTTLE: u32 = 3;
+/// A guest that is known to come in bursts needs no more than one: each further costs what was gained in its calm.
+const EVIDENCE_OF_A_BURST: u32 = 1;
 /// Good news must come in so many before it is let go.
 const EVIDENCE_TO_RELEASE: u32 = 2;
-/// A guest that has to be held back again within so much time comes in bursts.
-const SOON: Duration = Duration::from_secs(20);
 /// What remains must come down within so much time, or what is being done does not help.
 const HELPS_WITHIN: Duration = Duration::from_secs(2);
 /// A guest whose pattern may be kind gets so long to show it.
@@ -48,13 +49,9 @@ pub(crate) struct Adaptive {
     stuck: u32,
     /// Harvests in a row that said that it arrives unaided now.
     calm: u32,
-    /// Since when.
-    calm_since: Duration,
     changed_at: Duration,
-    /// When the guest that was let go last had become calm.
-    let_go: Option<Duration>,
-    /// How long that calm lasted, when it did not last.
-    calm_lasted: Option<Duration>,
+    spells: Spells,
+    peak: Peak,
     /// The least that remained since the throttle was changed, and when.
     lowest: f64,
     lowest_at: Duration,
@@ -70,10 +67,9 @@ impl Default for Adaptive {
             alarms: 0,
             stuck: 0,
             calm: 0,
-            calm_since: Duration::ZERO,
             changed_at: Duration::ZERO,
-            let_go: None,
-            calm_lasted: None,
+            spells: Spells::default(),
+            peak: Peak::default(),
             lowest: f64::INFINITY,
             lowest_at: Duration::ZERO,
             futile_until: Duration::ZERO,
@@ -102,6 +98,7 @@ impl Adaptive {
             self.lowest = at.outlook.remaining;
             self.lowest_at = at.now;
         }
+        self.spells.observe(at);
         if throttled { self.reconsider(at) } else { self.consider(at) }
     }
 
@@ -141,7 +138,12 @@ impl Adaptive {
         if at.pass <= 1 && outlook.remaining > hot * 1.1 {
             return None;
         }
-        let at_the_floor = self.alarms >= EVIDENCE_TO_THROTTLE
+        let evidence = if self.spells.last_calm(at.now).is_some() {
+            EVIDENCE_OF_A_BURST
+        } else {
+            EVIDENCE_TO_THROTTLE
+        };
+        let at_the_floor = self.alarms >= evidence
             && outlook.hopeful.working_set.is_some()
             && outlook.remaining
                 <= outlook.hopeful.floor(1.0, outlook.bandwidth).max(outlook.target) * 1.15;
@@ -149,10 +151,8 @@ impl Adaptive {
         if !at_the_floor && !stuck {
             return None;
         }
-        let rates = at.estimator.dirtying.by_vcpu();
-        let plan = plan::cheapest(outlook, at.limits, &rates)?;
-        self.calm_lasted =
-            self.let_go.map(|since| at.now.saturating_sub(since)).filter(|calm| *calm < SOON);
+        self.peak = Peak::of(at);
+        let plan = plan::cheapest(outlook, at.limits, &self.peak.by_vcpu)?;
         Some(self.hold(at, &plan))
     }
 
@@ -177,12 +177,8 @@ impl Adaptive {
 
     /// Throttled: harder, softer, or no more?
     fn reconsider(&mut self, at: &Situation<'_>) -> Option<Change> {
-        let outlook = &at.outlook;
         let most = at.estimator.dirtying.unthrottled_at_most() * 1.1;
-        let unaided = outlook.bearable(&outlook.cautious.at_rate(most));
-        if self.calm == 0 {
-            self.calm_since = at.now;
-        }
+        let unaided = at.outlook.bearable(&at.outlook.cautious.at_rate(most));
         self.calm = if unaided.is_some() { self.calm + 1 } else { 0 };
         if unaided.is_some_and(|time| self.may_let_go(at, time)) {
             let rate = page_rate(at.estimator.dirtying.unthrottled());
@@ -191,15 +187,18 @@ impl Adaptive {
                 format!("the guest dirties only {rate} now, which the link carries"),
             ));
         }
-        let rates = at.estimator.dirtying.by_vcpu();
-        let present = plan::in_force(outlook, &rates, at.throttles, at.guest.vcpus);
+        // A throttle that gets softer with each quiet moment is too soft when the guest comes back.
+        self.peak.observe(at, self.spells.last_calm(at.now));
+        let (outlook, rates) = (&at.outlook.no_slower_than(self.peak.rate), &self.peak.by_vcpu);
+        let present = plan::in_force(outlook, rates, at.throttles, at.guest.vcpus);
         self.to_go = present.as_ref().map(|plan| plan.time);
         let at_most =
             at.throttles.hardest().share() >= at.limits.hardest_throttle().share() - 0.005;
         let without_help = at.now.saturating_sub(self.lowest_at.max(self.changed_at));
         if without_help > HELPS_WITHIN && outlook.remaining > outlook.target {
             if !at_most {
-                return Some(self.hold(at, &plan::hardest(outlook, at.limits, &rates)));
+                let hardest = plan::hardest(outlook, at.limits, rates);
+                return Some(self.hold(at, &hardest));
             }
             self.futile_until = at.now + FUTILE_FOR * 2_u32.pow(self.futile.min(8));
             self.futile += 1;
@@ -209,19 +208,15 @@ impl Adaptive {
                 format!("the hardest throttle allowed, {hardest}, did not bring down what remains"),
             ));
         }
-        // Calm, but not trusted: whatever would be enough now would be too little when it comes back.
-        let distrusted = self.calm >= EVIDENCE_TO_RELEASE && present.is_some();
         let above_limit =
             at.throttles.hardest().share() > at.limits.hardest_throttle().share() + 1e-9;
-        let better = plan::cheapest(outlook, at.limits, &rates);
-        let Some(better) = better else {
-            return above_limit.then(|| self.hold(at, &plan::hardest(outlook, at.limits, &rates)));
+        let Some(better) = plan::cheapest(outlook, at.limits, rates) else {
+            let hardest = plan::hardest(outlook, at.limits, rates);
+            return above_limit.then(|| self.hold(at, &hardest));
         };
         let settled = at.now.saturating_sub(self.changed_at) >= SETTLING;
-        let worth_it = match &present {
-            None => true,
-            Some(present) => settled && !distrusted && better.cost() < present.cost() * 0.75,
-        };
+        let worth_it =
+            present.as_ref().is_none_or(|present| settled && better.cost() < present.cost() * 0.75);
         (above_limit || worth_it)
             .then(|| self.hold(at, &better))
             .filter(|change| change.throttles != *at.throttles)
@@ -234,8 +229,8 @@ impl Adaptive {
         }
         // One that came back from its last calm comes back from this one. To let it go before it has arrived is to lose
         // what was gained; unless this calm is already longer than the last.
-        self.calm_lasted.is_none_or(|calm| {
-            let so_far = at.now.saturating_sub(self.calm_since);
+        self.spells.last_calm(at.now).is_none_or(|calm| {
+            let so_far = self.spells.calm_so_far(at.now);
             so_far.as_secs_f64() + time < calm.as_secs_f64() * 0.8 || so_far > calm * 3 / 2
         })
     }
@@ -243,8 +238,7 @@ impl Adaptive {
     fn hold(&mut self, at: &Situation<'_>, plan: &Plan) -> Change {
         self.began(at);
         self.to_go = plan.time.is_finite().then_some(plan.time);
-        let (rate, carried) =
-            (page_rate(at.estimator.dirtying.unthrottled()), page_rate(at.outlook.bandwidth));
+        let (rate, carried) = (page_rate(self.peak.rate), page_rate(at.outlook.bandwidth));
         let time = self.to_go.map_or_else(
             || "nothing softer brought down what remains".to_owned(),
             |time| format!("it should take {time:.1} s"),
@@ -259,7 +253,6 @@ impl Adaptive {
     }
 
     fn release(&mut self, at: &Situation<'_>, reason: String) -> Change {
-        self.let_go = Some(if self.calm > 0 { self.calm_since } else { at.now });
         self.began(at);
         self.to_go = None;
         Change { throttles: VcpuThrottles::Released, reason: format!("{reason}: let go") }
