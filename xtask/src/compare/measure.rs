@@ -115,6 +115,7 @@ pub(super) fn measure(setting: &Setting<'_>, contender: Contender) -> Result<Run
         work_lost_share: lost.iter().map(|lost| lost.share).sum::<f64>() / lost.len().max(1) as f64,
         work_lost_ms_by_vcpu: lost.iter().map(|lost| lost.ms).collect(),
         work_lost_share_by_vcpu: lost.iter().map(|lost| lost.share).collect(),
+        work_lost_apart_from_downtime_by_vcpu: lost.iter().map(|lost| lost.apart).collect(),
         longest_gap_ms: longest_gap(ranges, &memory, setting.ticks_per_second)?,
         longest_gap_before_ms,
         host_load,
@@ -258,12 +259,14 @@ fn end(seen: &Seen, vcpus: usize, arrived: bool) -> Result<Instant, String> {
 
 /// How long the hearts of all vCPUs stood still for the switchover, the longest of them.
 fn guest_downtime(seen: &Seen, vcpus: usize) -> Option<f64> {
-    let still = |vcpu| {
-        let from = seen.last_beat_at_source(vcpu)?;
-        let to = seen.first_beat_at_destination(vcpu)?;
-        Some(to.saturating_duration_since(from).as_secs_f64() * 1000.0)
-    };
-    (0..vcpus).map(still).collect::<Option<Vec<_>>>()?.into_iter().reduce(f64::max)
+    let still = (0..vcpus).map(|vcpu| stood_still(seen, vcpu)).collect::<Option<Vec<_>>>()?;
+    still.into_iter().max().map(|time| time.as_secs_f64() * 1000.0)
+}
+
+/// How long the heart of one vCPU did.
+fn stood_still(seen: &Seen, vcpu: usize) -> Option<Duration> {
+    let from = seen.last_beat_at_source(vcpu)?;
+    Some(seen.first_beat_at_destination(vcpu)?.saturating_duration_since(from))
 }
 
 /// What one vCPU has lost.
@@ -275,6 +278,8 @@ struct Lost {
     ms: f64,
     /// As a share of the time that the migration took.
     share: f64,
+    /// The downtime left out of both: what it lost while it was to run.
+    apart: f64,
 }
 
 fn work_lost(seen: &Seen, before: &Moment, begin: &Moment, end: Instant) -> Vec<Lost> {
@@ -285,7 +290,9 @@ fn work_lost(seen: &Seen, before: &Moment, begin: &Moment, end: Instant) -> Vec<
         let full_speed = (start - before.vcpus[vcpu].work) as f64 / measured;
         let done = seen.work_at(vcpu, end).saturating_sub(start) as f64;
         let seconds = if full_speed > 0.0 { took - done / full_speed } else { 0.0 };
-        Lost { full_speed, ms: seconds * 1000.0, share: seconds / took }
+        let still = stood_still(seen, vcpu).unwrap_or_default().as_secs_f64();
+        let apart = (seconds - still) / (took - still).max(f64::MIN_POSITIVE);
+        Lost { full_speed, ms: seconds * 1000.0, share: seconds / took, apart }
     };
     (0..begin.vcpus.len()).map(lost).collect()
 }

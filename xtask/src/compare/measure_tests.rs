@@ -15,6 +15,7 @@ fn a_guest_that_did_half_of_what_it_could_lost_half_of_the_time() {
     assert!((lost[0].full_speed - 10_000.0).abs() < 1.0);
     assert!((lost[0].ms - 1000.0).abs() < 1.0, "{}", lost[0].ms);
     assert!((lost[0].share - 0.5).abs() < 0.001);
+    assert!((lost[0].apart - 0.5).abs() < 0.001);
 }
 
 #[test]

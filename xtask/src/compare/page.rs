@@ -146,7 +146,7 @@ fn figures(cell: &Cell) -> Markup {
             thead { tr {
                 @for name in [
                     "", "arrived", "memory whole", "throttle, at most", "downtime seen by the guest", "share of work lost",
-                    "by vCPU", "gap before", "host's load", "simulated total", "simulated work lost", "simulated sent",
+                    "by vCPU", "by vCPU, without the downtime", "gap before", "host's load", "simulated total", "simulated work lost", "simulated sent",
                 ] { th scope="col" { (name) } }
             } }
             tbody { @for entry in &cell.contenders { @if let Some(summary) = &entry.summary { tr {
@@ -156,7 +156,8 @@ fn figures(cell: &Cell) -> Markup {
                 td { (Throttle::new(summary.max_throttle.max)) }
                 td { (summary.guest_downtime_ms.map_or_else(dash, |figure| time(figure.median))) }
                 td { (share(summary.work_lost_share.median)) }
-                td { (by_vcpu(summary)) }
+                td { (by_vcpu(&summary.work_lost_share_by_vcpu)) }
+                td { (by_vcpu(&summary.work_lost_apart_from_downtime_by_vcpu)) }
                 td { (time(summary.longest_gap_before_ms.median)) }
                 td { (format!("{:.1}", summary.host_load.median)) }
                 td { (said(entry, |it| (it.total_ms, it.total_error), time)) }
@@ -182,9 +183,8 @@ fn said(entry: &Entry, of: Said, show: fn(f64) -> String) -> String {
     }
 }
 
-fn by_vcpu(summary: &Summary) -> String {
-    let shares = summary.work_lost_share_by_vcpu.iter().map(|figure| share(figure.median));
-    shares.collect::<Vec<_>>().join(", ")
+fn by_vcpu(figures: &[Figure]) -> String {
+    figures.iter().map(|figure| share(figure.median)).collect::<Vec<_>>().join(", ")
 }
 
 fn class(contender: Contender) -> &'static str {

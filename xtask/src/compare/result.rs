@@ -145,6 +145,8 @@ pub(super) struct Run {
     pub(super) work_lost_share: f64,
     pub(super) work_lost_ms_by_vcpu: Vec<f64>,
     pub(super) work_lost_share_by_vcpu: Vec<f64>,
+    /// The downtime left out of work and time: what each vCPU lost while it was to run.
+    pub(super) work_lost_apart_from_downtime_by_vcpu: Vec<f64>,
     /// Longest time between two heartbeats of a vCPU during the migration, the downtime left out.
     pub(super) longest_gap_ms: f64,
     /// The same while its full speed was measured: what this host does to a guest that nobody migrates.
@@ -198,6 +200,7 @@ pub(super) struct Summary {
     pub(super) work_lost_ms: Figure,
     pub(super) work_lost_share: Figure,
     pub(super) work_lost_share_by_vcpu: Vec<Figure>,
+    pub(super) work_lost_apart_from_downtime_by_vcpu: Vec<Figure>,
     pub(super) longest_gap_ms: Figure,
     pub(super) longest_gap_before_ms: Figure,
     pub(super) host_load: Figure,
@@ -228,6 +231,9 @@ impl Summary {
             work_lost_ms: figure(|run| run.work_lost_ms)?,
             work_lost_share: figure(|run| run.work_lost_share)?,
             work_lost_share_by_vcpu: by_vcpu(|run| &run.work_lost_share_by_vcpu)?,
+            work_lost_apart_from_downtime_by_vcpu: by_vcpu(|run| {
+                &run.work_lost_apart_from_downtime_by_vcpu
+            })?,
             longest_gap_ms: figure(|run| run.longest_gap_ms)?,
             longest_gap_before_ms: figure(|run| run.longest_gap_before_ms)?,
             host_load: figure(|run| run.host_load)?,
