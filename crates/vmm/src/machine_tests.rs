@@ -65,10 +65,14 @@ fn kinds() -> Vec<MachineKind> {
     }
 }
 
-/// Waits until the guest has gone over its working set `laps` more times.
+/// Waits until the guest has gone over its working set `laps` more times, and one that only computes has computed.
 fn run_laps(vm: &Vm, laps: f64) {
     let until = vm.laps().unwrap() + laps;
-    wait_until(|| vm.laps().unwrap() >= until);
+    let ranges = &vm.plan.as_ref().unwrap().vcpus;
+    wait_until(|| {
+        let worked = ranges.iter().all(|range| range.get(&vm.ram, ControlBlock::Work).unwrap() > 0);
+        worked && vm.laps().unwrap() >= until
+    });
 }
 
 fn wait_until(reached: impl Fn() -> bool) {
