@@ -109,6 +109,13 @@ impl Control {
         lock(&self.0).interrupt = None;
     }
 
+    /// From now on cancelling comes too late, unless it came before: then the answer is `false`.
+    pub(crate) fn cannot_be_cancelled_any_more(&self) -> bool {
+        let mut state = lock(&self.0);
+        state.interrupt = None;
+        !state.cancelled
+    }
+
     pub(crate) fn is_cancelled(&self) -> bool {
         lock(&self.0).cancelled
     }

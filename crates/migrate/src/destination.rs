@@ -114,7 +114,8 @@ impl Listener {
     /// Takes one guest in. Connections that are no migrations are hung up on.
     ///
     /// # Errors
-    /// When it fails, is called off or cancelled; the guest goes on at the source then.
+    /// When it fails, is called off or cancelled; the guest goes on at the source then. Cancelling comes too late once the
+    /// source was told that everything is here.
     pub fn accept_migration(
         &self,
         host: &mut dyn Host,
@@ -206,7 +207,7 @@ impl Reception {
     }
 
     fn take_in(mut self, host: &mut dyn Host, control: &Control) -> Result<Arrival, ReceiveError> {
-        let everything = match self.everything(host) {
+        let everything = match self.everything(host, control) {
             Ok(everything) => everything,
             Err(_) if control.is_cancelled() => return Err(self.fail(ReceiveError::Cancelled)),
             Err(error) => return Err(self.fail(error)),
@@ -215,7 +216,11 @@ impl Reception {
     }
 
     /// Receives the whole guest, and checks it.
-    fn everything(&mut self, host: &mut dyn Host) -> Result<Arrival, ReceiveError> {
+    fn everything(
+        &mut self,
+        host: &mut dyn Host,
+        control: &Control,
+    ) -> Result<Arrival, ReceiveError> {
         let Message::Configuration(configuration) = self.decoder.read(&mut self.stream)? else {
             return Err(WireError::Unexpected("something else than the configuration").into());
         };
@@ -252,6 +257,11 @@ impl Reception {
         };
         let state = state.ok_or(WireError::Unexpected("the end without the guest's state"))?;
         let load = self.load(machine.as_mut(), &state, finish)?;
+        // Once it was said that all is well here, only the source knows whether the guest was given away. To hang up
+        // then would not call anything off, only leave it in doubt.
+        if !control.cannot_be_cancelled_any_more() {
+            return Err(ReceiveError::Cancelled);
+        }
         self.say(&Message::Ready(Ready { load }))?;
         Ok(Arrival { machine, in_doubt: false, received_bytes })
     }

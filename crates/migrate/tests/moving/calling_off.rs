@@ -1,6 +1,7 @@
 //! Cancelling, at either end and at every moment.
 
 use std::os::unix::net::UnixListener;
+use std::sync::Arc;
 use std::time::Duration;
 
 use landfall_converge::Policy;
@@ -129,4 +130,35 @@ fn a_destination_can_be_stopped_while_a_guest_comes_in() {
     assert_eq!(under_way.report().outcome, Outcome::Failed);
     guest.assert_goes_on();
     assert!(matches!(destination.assert_nothing(), ReceiveError::Cancelled));
+}
+
+/// A destination that was told to stop when it had said ready already, or when the word was on its way.
+fn stopped_too_late(at: At) -> (Arc<Guest>, Waiting, Proxy, UnderWay) {
+    let folder = Folder::new();
+    let destination = Waiting::at(&folder.socket("d"));
+    let proxy = Proxy::new(&folder.socket("p"), &destination.uri, at, 1, Fate::Hold);
+    let guest = Guest::running(&Shape::busy());
+    let under_way = UnderWay::begin(&guest, narrow(&proxy.uri, Policy::Adaptive));
+    proxy.wait();
+    destination.handle.cancel();
+    (guest, destination, proxy, under_way)
+}
+
+#[test]
+fn a_destination_that_is_stopped_when_ready_hears_first_that_the_guest_stays() {
+    let (guest, destination, proxy, under_way) = stopped_too_late(At::Ready);
+    under_way.handle.cancel();
+    assert_eq!(under_way.report().outcome, Outcome::Cancelled);
+    guest.assert_goes_on();
+    drop(proxy);
+    assert!(matches!(destination.assert_nothing(), ReceiveError::CalledOff(_)));
+}
+
+#[test]
+fn a_destination_that_is_stopped_when_ready_takes_a_guest_that_is_given_to_it() {
+    let (guest, destination, proxy, under_way) = stopped_too_late(At::Commit);
+    proxy.release();
+    assert_eq!(under_way.report().outcome, Outcome::Completed);
+    guest.assert_stands_still();
+    destination.arrived().assert_goes_on();
 }
