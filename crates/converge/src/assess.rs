@@ -14,6 +14,7 @@ const LEAST_HARVESTS: u32 = 3;
 #[derive(Debug)]
 pub(crate) struct Evidence<'a> {
     pub(crate) policy: Policy,
+    pub(crate) sampling: Sampling,
     pub(crate) limits: &'a Limits,
     /// The hardest throttle that the policy can come to.
     pub(crate) hardest: Throttle,
@@ -58,7 +59,7 @@ pub(crate) fn assess(evidence: &Evidence<'_>) -> Verdict {
         };
     }
     // A policy that looks once a pass gets few readings, each of which is long enough to stand alone.
-    let enough = match evidence.policy.sampling() {
+    let enough = match evidence.sampling {
         Sampling::Timer(_) => LEAST_HARVESTS,
         Sampling::PassEnd => 1,
     };
@@ -120,7 +121,7 @@ fn keeps_up(measured: Verdict) -> Verdict {
 
 fn rates(evidence: &Evidence<'_>, measured: &Verdict) -> String {
     // Seen only once a pass, a page that was written ten times looks like one that was written once.
-    let at_least = match evidence.policy.sampling() {
+    let at_least = match evidence.sampling {
         Sampling::Timer(_) => "",
         Sampling::PassEnd => "at least ",
     };

@@ -5,9 +5,9 @@ use std::time::Duration;
 use crate::assess::{self, Evidence};
 use crate::decision::{Decision, GiveUpReason, VcpuThrottles};
 use crate::estimate::{Estimates, Estimator, NEVER, whole_pages};
-use crate::limits::{Limits, OnLimit, Policy};
+use crate::limits::{Limits, OnLimit, Policy, Sampling};
 use crate::outlook::Outlook;
-use crate::policy::{Change, Rule, Situation, Stepped, SteppedParameters};
+use crate::policy::{Change, Rule, Situation, Steered, Stepped, SteppedParameters};
 use crate::sample::Sample;
 use crate::switchover::Switchover;
 use crate::units::{Pages, Throttle};
@@ -26,6 +26,7 @@ pub struct GuestShape {
 #[derive(Clone, Debug)]
 pub struct Controller {
     policy: Policy,
+    sampling: Sampling,
     limits: Limits,
     guest: GuestShape,
     now: Duration,
@@ -43,13 +44,35 @@ impl Controller {
     /// A controller at the moment at which a migration begins.
     #[must_use]
     pub fn new(policy: Policy, limits: Limits, guest: GuestShape) -> Self {
+        Self::with_rule(policy, policy.sampling(), Rule::new(policy), limits, guest)
+    }
+
+    /// A controller beside a QEMU that migrates a guest: it decides what QEMU's throttle should be.
+    ///
+    /// QEMU reads the dirty log once a pass and moves its throttle seldom, carries each out with a run slice of 10 ms, and
+    /// switches over when it thinks fit: a [`Decision::SwitchOver`] is only what is expected of it, unless the time limit
+    /// asked for it. [`Limits::max_stall`] is not kept, [`Limits::max_throttle`] is.
+    #[must_use]
+    pub fn steering(limits: Limits, guest: GuestShape) -> Self {
+        let rule = Rule::Steered(Steered::default());
+        Self::with_rule(Policy::Adaptive, Sampling::PassEnd, rule, limits, guest)
+    }
+
+    fn with_rule(
+        policy: Policy,
+        sampling: Sampling,
+        rule: Rule,
+        limits: Limits,
+        guest: GuestShape,
+    ) -> Self {
         Self {
             policy,
+            sampling,
             limits,
             guest,
             now: Duration::ZERO,
-            estimator: Estimator::new(policy, guest.vcpus),
-            rule: Rule::new(policy),
+            estimator: Estimator::new(sampling, guest.vcpus),
+            rule,
             switchover: Switchover::default(),
             forced: false,
             throttles: VcpuThrottles::Released,
@@ -104,30 +127,34 @@ impl Controller {
     }
 
     fn change(&mut self, sample: &Sample, outlook: Outlook) -> Option<Change> {
+        let situation = Situation {
+            now: self.now,
+            pass: sample.pass,
+            harvested: sample.harvest.is_some(),
+            outlook,
+            estimator: &self.estimator,
+            limits: &self.limits,
+            guest: self.guest,
+            throttles: &self.throttles,
+        };
         match &mut self.rule {
             Rule::Off => None,
             Rule::Classic(classic) => classic.observe(sample),
             Rule::Stepped(stepped) => stepped.observe(sample),
-            Rule::Adaptive(adaptive) => adaptive.decide(&Situation {
-                now: self.now,
-                pass: sample.pass,
-                harvested: sample.harvest.is_some(),
-                outlook,
-                estimator: &self.estimator,
-                limits: &self.limits,
-                guest: self.guest,
-                throttles: &self.throttles,
-            }),
+            Rule::Adaptive(adaptive) => adaptive.decide(&situation),
+            Rule::Steered(steered) => steered.decide(&situation),
         }
     }
 
     fn judge(&mut self, outlook: &Outlook) {
         let (to_go, futile) = match &self.rule {
             Rule::Adaptive(adaptive) => (adaptive.to_go(), adaptive.was_futile(self.now)),
+            Rule::Steered(steered) => (steered.to_go(), false),
             _ => (None, false),
         };
         self.verdict = assess::assess(&Evidence {
             policy: self.policy,
+            sampling: self.sampling,
             limits: &self.limits,
             hardest: self.rule.hardest(&self.limits),
             estimator: &self.estimator,

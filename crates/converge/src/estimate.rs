@@ -7,7 +7,7 @@ mod working_set;
 use std::time::Duration;
 
 use crate::decision::VcpuThrottles;
-use crate::limits::{Policy, Sampling};
+use crate::limits::Sampling;
 use crate::predict::{Load, Pattern};
 use crate::sample::Sample;
 use crate::units::{ByteRate, Pages};
@@ -53,9 +53,9 @@ pub(crate) struct Estimator {
 }
 
 impl Estimator {
-    pub(crate) fn new(policy: Policy, vcpus: usize) -> Self {
-        // A policy that looks only at the end of a pass always finds the queue drained: to it that means nothing.
-        let once_a_pass = policy.sampling() == Sampling::PassEnd;
+    pub(crate) fn new(sampling: Sampling, vcpus: usize) -> Self {
+        // Who looks only at the end of a pass always finds the queue drained: to it that means nothing.
+        let once_a_pass = sampling == Sampling::PassEnd;
         Self {
             bandwidth: Bandwidth::new(!once_a_pass),
             dirtying: Dirtying::new(vcpus, once_a_pass),

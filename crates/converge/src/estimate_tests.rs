@@ -6,7 +6,7 @@ use crate::{DutyCycle, Policy};
 const TICK: Duration = Duration::from_millis(50);
 
 fn estimator() -> Estimator {
-    Estimator::new(Policy::Adaptive, 1)
+    Estimator::new(Policy::Adaptive.sampling(), 1)
 }
 
 /// A stretch of 50 ms in which `mib_per_second` left and something was still waiting.

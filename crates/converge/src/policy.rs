@@ -4,6 +4,7 @@ mod adaptive;
 mod bursts;
 mod classic;
 mod plan;
+mod steered;
 mod stepped;
 
 use crate::decision::VcpuThrottles;
@@ -13,6 +14,7 @@ use crate::units::{Bytes, Throttle};
 
 pub(crate) use adaptive::{Adaptive, Situation};
 pub(crate) use classic::Classic;
+pub(crate) use steered::Steered;
 pub(crate) use stepped::Stepped;
 pub use stepped::SteppedParameters;
 
@@ -30,6 +32,8 @@ pub(crate) enum Rule {
     Classic(Classic),
     Stepped(Stepped),
     Adaptive(Adaptive),
+    /// Landfall's own, by way of QEMU's throttle.
+    Steered(Steered),
 }
 
 impl Rule {
@@ -48,13 +52,14 @@ impl Rule {
             Self::Off | Self::Adaptive(_) => limits.hardest_throttle(),
             Self::Classic(_) => classic::duty().throttle(),
             Self::Stepped(stepped) => stepped.parameters().max,
+            Self::Steered(_) => limits.max_throttle,
         }
     }
 
     /// Whether the migration switches over as QEMU does: at the end of a pass, by the pages alone, and without
     /// looking again once the guest stands still.
     pub(crate) fn switches_over_as_qemu(&self) -> bool {
-        matches!(self, Self::Classic(_) | Self::Stepped(_))
+        matches!(self, Self::Classic(_) | Self::Stepped(_) | Self::Steered(_))
     }
 }
 

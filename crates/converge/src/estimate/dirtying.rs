@@ -121,6 +121,11 @@ impl Dirtying {
         })
     }
 
+    /// The share of time for which the guest ran while the latest reading was taken.
+    pub(crate) fn latest_run_share(&self) -> f64 {
+        self.readings.back().map_or(1.0, |latest| ratio(latest.ran, latest.wall))
+    }
+
     /// As [`Self::unthrottled`], but no less than what so few pages could hide by chance.
     pub(crate) fn unthrottled_at_most(&self) -> f64 {
         let doubt = 2.0 * self.sum(|reading| reading.written).sqrt() + 2.0;
