@@ -25,6 +25,8 @@ pub(crate) struct Evidence<'a> {
     pub(crate) to_go: Option<f64>,
     /// The hardest throttle was tried and did not help.
     pub(crate) futile: bool,
+    /// The guest rewrote about as much as was sent meanwhile, so that the estimates tell only the least that it may do.
+    pub(crate) hides: bool,
 }
 
 /// The verdict before anything was measured.
@@ -83,7 +85,7 @@ pub(crate) fn assess(evidence: &Evidence<'_>) -> Verdict {
     }
     // Held back, a guest may be near its end and still owe it to the throttle.
     let by_itself = *evidence.throttles == VcpuThrottles::Released || outlook.holds_unaided();
-    if let Some(time) = outlook.unaided().filter(|_| by_itself) {
+    if let Some(time) = outlook.unaided().filter(|_| by_itself && !evidence.hides) {
         return Verdict {
             state: VerdictState::Converging,
             needed_throttle: Throttle::NONE,
@@ -165,6 +167,9 @@ fn needs(evidence: &Evidence<'_>, rates: &str, needed: f64) -> String {
             "it does not arrive without auto-converge; a throttle of at least {} is needed",
             per_cent(needed)
         )
+    } else if evidence.hides {
+        "it rewrites its memory as fast as it is sent, and does not arrive without auto-converge"
+            .to_owned()
     } else {
         "it takes too long without auto-converge".to_owned()
     };

@@ -50,8 +50,8 @@ impl Controller {
     /// A controller beside a QEMU that migrates a guest: it decides what QEMU's throttle should be.
     ///
     /// QEMU reads the dirty log once a pass and moves its throttle seldom, carries each out with a run slice of 10 ms, and
-    /// switches over when it thinks fit: a [`Decision::SwitchOver`] is only what is expected of it, unless the time limit
-    /// asked for it. [`Limits::max_stall`] is not kept, [`Limits::max_throttle`] is.
+    /// switches over when it thinks fit: [`Decision::SwitchOver`] comes only from the time limit. [`Limits::max_stall`]
+    /// is not kept, [`Limits::max_throttle`] is.
     #[must_use]
     pub fn steering(limits: Limits, guest: GuestShape) -> Self {
         let rule = Rule::Steered(Steered::default());
@@ -129,8 +129,7 @@ impl Controller {
     fn change(&mut self, sample: &Sample, outlook: Outlook) -> Option<Change> {
         let situation = Situation {
             now: self.now,
-            pass: sample.pass,
-            harvested: sample.harvest.is_some(),
+            sample,
             outlook,
             estimator: &self.estimator,
             limits: &self.limits,
@@ -147,10 +146,10 @@ impl Controller {
     }
 
     fn judge(&mut self, outlook: &Outlook) {
-        let (to_go, futile) = match &self.rule {
-            Rule::Adaptive(adaptive) => (adaptive.to_go(), adaptive.was_futile(self.now)),
-            Rule::Steered(steered) => (steered.to_go(), false),
-            _ => (None, false),
+        let (to_go, futile, hides) = match &self.rule {
+            Rule::Adaptive(adaptive) => (adaptive.to_go(), adaptive.was_futile(self.now), false),
+            Rule::Steered(steered) => (steered.to_go(), false, steered.hides_its_rate()),
+            _ => (None, false, false),
         };
         self.verdict = assess::assess(&Evidence {
             policy: self.policy,
@@ -162,11 +161,15 @@ impl Controller {
             throttles: &self.throttles,
             to_go,
             futile,
+            hides,
         });
     }
 
     fn is_time_to_switch_over(&mut self, sample: &Sample, outlook: &Outlook) -> bool {
         let Some(harvest) = &sample.harvest else { return false };
+        if matches!(self.rule, Rule::Steered(_)) {
+            return false;
+        }
         if self.rule.switches_over_as_qemu() {
             return harvest.ended_pass && sample.remaining <= self.pass_ends_at();
         }

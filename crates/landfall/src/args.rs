@@ -9,6 +9,7 @@ use crate::demo::DemoArgs;
 use crate::exit::EXIT_CODES;
 use crate::limits::LimitArgs;
 use crate::migration::MigrationCommand;
+use crate::pilot::PilotArgs;
 use crate::plan::PlanArgs;
 use crate::simulate::SimulateArgs;
 use crate::vm_run::VmRunArgs;
@@ -30,6 +31,8 @@ pub(crate) enum Command {
     /// Looks at the migration under way, and changes it.
     #[command(subcommand)]
     Migration(MigrationCommand),
+    /// Steers the migration of a stock QEMU that somebody else begins.
+    Pilot(PilotArgs),
     /// Watches the guest of a running machine for a moment, and tells what a migration of it would do and cost.
     Plan(PlanArgs),
     /// Tells what a migration would do and cost under each policy, without moving anything.

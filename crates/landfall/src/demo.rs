@@ -186,6 +186,7 @@ impl DemoError {
 }
 
 pub(crate) fn demo(args: &DemoArgs) -> Result<Exit, CliError> {
+    args.limits.on_limit.native().ok_or(crate::migrate::ONLY_QEMU)?;
     let interrupts = Interrupts::install()?;
     eprintln!("{}", heading(args));
     let mut runs = Vec::new();

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::io;
 use std::path::PathBuf;
 
+use landfall_pilot::PilotError;
 use landfall_qmp::ClientError;
 
 use crate::demo::DemoError;
@@ -23,9 +24,16 @@ pub(crate) enum CliError {
     #[error("the migration was not followed to its end")]
     Follow { socket: PathBuf, source: FollowError },
     #[error(
-        "the machine at {socket} is a QEMU {version}; steering QEMU is not part of this version yet"
+        "the machine at {socket} is a QEMU {version}, and this command is for machines of Landfall's own"
     )]
     Qemu { socket: PathBuf, version: String },
+    #[error("the machine at {socket} is one of Landfall's own, which needs no pilot")]
+    NotQemu { socket: PathBuf },
+    /// A flag that means nothing to the machine at hand.
+    #[error("{flag} {why}")]
+    Flag { flag: &'static str, why: &'static str },
+    #[error("the migration of {machine} was not steered")]
+    Pilot { machine: String, source: PilotError },
     #[error(transparent)]
     Migration(#[from] MigrationError),
     #[error("there is no plan for the machine at {socket}")]
@@ -80,9 +88,20 @@ impl CliError {
                 "see how it goes on, or ended, with `landfall status {}`",
                 socket.display()
             )),
-            Self::Qemu { .. } => {
-                Some("give the socket of a machine started with `landfall vm run`".to_owned())
+            Self::Qemu { .. } => Some(
+                "a QEMU is migrated with `landfall migrate`, or steered with `landfall pilot`"
+                    .to_owned(),
+            ),
+            Self::NotQemu { .. } => Some("move it with `landfall migrate SOCKET URI`".to_owned()),
+            Self::Flag { flag, .. } => Some(format!("leave {flag} out")),
+            Self::Pilot { source: PilotError::Capability(..), .. } => Some(
+                "see whether this QEMU was built with it, and a migration is not under way already"
+                    .to_owned(),
+            ),
+            Self::Pilot { source: PilotError::Ask(error), .. } if error.is_refusal() => {
+                Some("do what QEMU says, then begin again".to_owned())
             }
+            Self::Pilot { .. } => None,
             Self::Plan { socket, source } => plan::advice(socket, source),
             Self::Migration(MigrationError::None) => {
                 Some("begin one with `landfall migrate SOCKET URI`".to_owned())

@@ -45,13 +45,27 @@ pub(crate) enum AtLimit {
     Abort,
     /// Switch over whatever the downtime.
     Switchover,
+    /// QEMU only: the guest runs on at the destination, and its pages follow. Should the link break then, it is lost.
+    Postcopy,
 }
 
-impl From<AtLimit> for OnLimit {
+impl AtLimit {
+    /// For a machine of Landfall's own; `None` for what only QEMU does.
+    pub(crate) fn native(self) -> Option<OnLimit> {
+        match self {
+            Self::Abort => Some(OnLimit::Abort),
+            Self::Switchover => Some(OnLimit::Switchover),
+            Self::Postcopy => None,
+        }
+    }
+}
+
+impl From<AtLimit> for landfall_pilot::AtLimit {
     fn from(at_limit: AtLimit) -> Self {
         match at_limit {
             AtLimit::Abort => Self::Abort,
             AtLimit::Switchover => Self::Switchover,
+            AtLimit::Postcopy => Self::Postcopy,
         }
     }
 }
@@ -113,7 +127,7 @@ impl LimitArgs {
             policy: Some(self.policy),
             max_stall: Some(self.max_stall),
             time_limit: Some(time_limit.unwrap_or_default()),
-            on_limit: Some(self.on_limit.into()),
+            on_limit: Some(self.on_limit.native().unwrap_or_default()),
             verify: Some(self.verify),
             peer_timeout: Some(self.peer_timeout),
         }

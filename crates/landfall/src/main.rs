@@ -11,8 +11,10 @@ mod interrupts;
 mod limits;
 mod migrate;
 mod migration;
+mod pilot;
 mod plan;
 mod progress;
+mod qemu;
 mod quantities;
 mod render;
 mod settle;
@@ -42,6 +44,7 @@ fn main() -> ExitCode {
         Command::Demo(args) => demo::demo(&args),
         Command::Migrate(args) => migrate::migrate(&args),
         Command::Migration(command) => migration::migration(&command),
+        Command::Pilot(args) => pilot::pilot(&args),
         Command::Plan(args) => plan::plan(&args),
         Command::Simulate(args) => simulate::simulate(&args),
         Command::Status(args) => status::status(&args),

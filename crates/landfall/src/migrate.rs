@@ -5,7 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use landfall_migrate::report::Report;
-use landfall_qmp::Client;
+use landfall_pilot::{Options, Pilot};
+use landfall_qmp::{Client, Policy};
 use serde_json::Value;
 
 use crate::args::{MigrateArgs, Output, OutputArgs, Switch};
@@ -13,16 +14,30 @@ use crate::error::CliError;
 use crate::exit::Exit;
 use crate::follow::{begin, follow};
 use crate::interrupts::Interrupts;
+use crate::limits::bytes_per_second;
 use crate::progress::on_stderr;
+use crate::qemu::{OnInterrupt, Telling, failed, name_of, report, steer};
 use crate::summary::{advice, summary};
 use crate::table::table;
 
-const TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a machine may take to answer.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(10);
+/// 1 TB/s, in the place of no limit: QEMU takes 0 for its default in some versions and for none in others.
+const NO_BANDWIDTH_LIMIT: u64 = 1_000_000_000_000;
 
 pub(crate) fn migrate(args: &MigrateArgs) -> Result<Exit, CliError> {
+    let client = open(&args.socket)?;
+    if client.version().is_landfall() {
+        migrate_own(args, client)
+    } else {
+        migrate_qemu(args, client)
+    }
+}
+
+fn migrate_own(args: &MigrateArgs, mut client: Client) -> Result<Exit, CliError> {
     let socket = || args.socket.clone();
     let monitor = |source| CliError::Monitor { socket: socket(), source };
-    let mut client = connect(&args.socket)?;
+    args.limits.on_limit.native().ok_or(ONLY_QEMU)?;
     let interrupts = Interrupts::install()?;
     let parameters = args.limits.parameters(args.bandwidth, args.time_limit);
     let auto_converge = args.auto_converge == Switch::On;
@@ -36,10 +51,59 @@ pub(crate) fn migrate(args: &MigrateArgs) -> Result<Exit, CliError> {
     Ok(report.outcome.into())
 }
 
+/// The post-copy of a machine that has none.
+pub(crate) const ONLY_QEMU: CliError =
+    CliError::Flag { flag: "--on-limit postcopy", why: "is for QEMU alone" };
+
+/// Moves the guest of a stock QEMU to another: QEMU does it, and is steered.
+fn migrate_qemu(args: &MigrateArgs, client: Client) -> Result<Exit, CliError> {
+    if args.limits.policy != Policy::Adaptive {
+        let why = "cannot be had with QEMU, which has one rule of its own: without this flag Landfall steers it";
+        return Err(CliError::Flag { flag: "--policy", why });
+    }
+    if args.limits.verify {
+        let why = "cannot be had with QEMU, which compares no digests";
+        return Err(CliError::Flag { flag: "--verify", why });
+    }
+    let machine = name_of(&args.socket);
+    let failed = failed(&machine);
+    let interrupts = Interrupts::install()?;
+    let auto_converge = args.auto_converge == Switch::On;
+    let mut telling = Telling::new();
+    let mut pilot =
+        Pilot::attach(Box::new(client), args.pilot_options(), &mut telling).map_err(&failed)?;
+    pilot.begin(&args.uri.to_string()).map_err(&failed)?;
+    let bill = steer(&mut pilot, telling, &interrupts, OnInterrupt::Cancel).map_err(&failed)?;
+    let Some(report) = bill.as_ref().and_then(|bill| report(bill, auto_converge)) else {
+        eprintln!("left while it was being cancelled; see how it ends with QEMU's `query-migrate`");
+        return Ok(Exit::Cancelled);
+    };
+    write_report(&report, args.output)?;
+    Ok(report.outcome.into())
+}
+
+impl MigrateArgs {
+    fn pilot_options(&self) -> Options {
+        Options {
+            auto_converge: self.auto_converge == Switch::On,
+            max_throttle: self.limits.max_throttle,
+            max_downtime: Some(self.limits.max_downtime),
+            // Without a limit of its own QEMU keeps to 128 MiB a second; none is asked for by the most that it takes.
+            max_bandwidth: Some(self.bandwidth.map_or(NO_BANDWIDTH_LIMIT, bytes_per_second)),
+            time_limit: self.time_limit,
+            at_limit: self.limits.on_limit.into(),
+        }
+    }
+}
+
+fn open(socket: &Path) -> Result<Client, CliError> {
+    Client::connect(socket, TIMEOUT)
+        .map_err(|source| CliError::Monitor { socket: socket.to_owned(), source })
+}
+
 /// Connects to the monitor of a machine of Landfall's own.
 pub(crate) fn connect(socket: &Path) -> Result<Client, CliError> {
-    let client = Client::connect(socket, TIMEOUT)
-        .map_err(|source| CliError::Monitor { socket: socket.to_owned(), source })?;
+    let client = open(socket)?;
     if client.version().is_landfall() {
         return Ok(client);
     }
@@ -48,7 +112,7 @@ pub(crate) fn connect(socket: &Path) -> Result<Client, CliError> {
     Err(CliError::Qemu { socket: socket.to_owned(), version })
 }
 
-fn write_report(report: &Report, output: OutputArgs) -> Result<(), CliError> {
+pub(crate) fn write_report(report: &Report, output: OutputArgs) -> Result<(), CliError> {
     match output.output {
         Output::Table => return write_table(report),
         Output::Json => {

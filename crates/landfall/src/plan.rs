@@ -20,8 +20,8 @@ use serde_json::{Value, json};
 use crate::args::Output;
 use crate::error::CliError;
 use crate::exit::{EXIT_CODES, Exit};
-use crate::quantities::{duration, milliseconds};
-use crate::simulate::{in_ms, json_of, share_stolen, table};
+use crate::quantities::{duration, in_ms, milliseconds};
+use crate::simulate::{json_of, share_stolen, table};
 
 /// How long to wait until a measurement that should be over is asked for again.
 const TICK: Duration = Duration::from_millis(20);

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use landfall_converge::{ByteRate, Bytes, Throttle};
-use landfall_qmp::MigrationInfo;
+use landfall_pilot::Progress;
+use landfall_qmp::{MigrationInfo, MigrationStatus};
 
 /// Where there is no terminal, a line that says nothing new comes no more often than this.
 const QUIET: Duration = Duration::from_secs(1);
@@ -43,6 +44,33 @@ impl View {
         }
     }
 
+    /// The same of a QEMU that is steered.
+    pub(crate) fn of_qemu(progress: &Progress) -> Self {
+        let phase = match progress.status {
+            MigrationStatus::None => "waiting",
+            MigrationStatus::Setup => "connecting",
+            MigrationStatus::Active if progress.pass <= 1 => "first_pass",
+            MigrationStatus::Active => "passes",
+            MigrationStatus::Device | MigrationStatus::PreSwitchover => "switchover",
+            MigrationStatus::PostcopyActive => "post-copy",
+            MigrationStatus::Cancelling => "cancelling",
+            MigrationStatus::Completed => "committed",
+            _ => "ending",
+        };
+        let verdict = progress.verdict.as_ref();
+        let state = verdict.and_then(|verdict| serde_json::to_value(verdict.state).ok());
+        Self {
+            phase: phase.to_owned(),
+            pass: progress.pass,
+            remaining: progress.remaining,
+            dirty_rate: progress.dirty_rate,
+            bandwidth: progress.bandwidth,
+            throttle: progress.throttle,
+            verdict: state.and_then(|state| Some(state.as_str()?.to_owned())).unwrap_or_default(),
+            verdict_text: verdict.map(|verdict| verdict.text.clone()).unwrap_or_default(),
+        }
+    }
+
     /// Whether something began, or is believed, that was not in `other`.
     fn is_news_after(&self, other: &Self) -> bool {
         (&self.phase, self.pass, &self.verdict) != (&other.phase, other.pass, &other.verdict)
@@ -52,6 +80,7 @@ impl View {
 impl fmt::Display for View {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let stage = match self.phase.as_str() {
+            "waiting" => return f.write_str("waiting for a migration"),
             "" | "connecting" => return f.write_str("reaching the destination"),
             "first_pass" => "first pass".to_owned(),
             "passes" => format!("pass {}", self.pass),

@@ -35,6 +35,11 @@ fn decimal(text: &str) -> Option<Result<Duration, String>> {
     Some(duration.ok_or_else(|| format!("'{text}' is no duration; write it as in 1.5s")))
 }
 
+/// A time as JSON has it.
+pub(crate) fn in_ms(time: Duration) -> f64 {
+    time.as_secs_f64() * 1000.0
+}
+
 /// Milliseconds for people: `0.8 ms`, `212 ms`, `2.31 s`, `1 min 5 s`.
 pub(crate) fn milliseconds(ms: f64) -> String {
     if ms < 9.95 {

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use crate::args::{Output, OutputArgs};
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::quantities::{duration, milliseconds};
+use crate::quantities::{duration, in_ms, milliseconds};
 
 /// What a simulated guest does to its memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -253,10 +253,6 @@ fn if_arrived(run: &SimulatedRun, text: String) -> String {
 
 fn time(time: Duration) -> String {
     milliseconds(in_ms(time))
-}
-
-pub(crate) fn in_ms(time: Duration) -> f64 {
-    time.as_secs_f64() * 1000.0
 }
 
 pub(crate) fn share_stolen(run: &SimulatedRun) -> f64 {

@@ -19,6 +19,8 @@ pub(super) enum Contender {
     QemuOff,
     /// QEMU with auto-converge, its parameters as QEMU ships them.
     QemuAutoConverge,
+    /// QEMU with auto-converge, steered by `landfall pilot`.
+    Pilot,
     /// QEMU with xbzrle: deltas of pages sent again.
     QemuXbzrle,
     /// Landfall without auto-converge.
@@ -32,9 +34,10 @@ pub(super) enum Contender {
 }
 
 impl Contender {
-    pub(super) const ALL: [Self; 7] = [
+    pub(super) const ALL: [Self; 8] = [
         Self::QemuOff,
         Self::QemuAutoConverge,
+        Self::Pilot,
         Self::QemuXbzrle,
         Self::LandfallOff,
         Self::Classic,
@@ -44,7 +47,7 @@ impl Contender {
 
     pub(super) fn engine(self) -> Engine {
         match self {
-            Self::QemuOff | Self::QemuAutoConverge | Self::QemuXbzrle => Engine::Qemu,
+            Self::QemuOff | Self::QemuAutoConverge | Self::Pilot | Self::QemuXbzrle => Engine::Qemu,
             Self::LandfallOff | Self::Classic | Self::Stepped | Self::Adaptive => Engine::Landfall,
         }
     }
@@ -54,7 +57,7 @@ impl Contender {
         match self {
             Self::QemuOff | Self::LandfallOff => Some(Policy::Off),
             Self::QemuAutoConverge | Self::Stepped => Some(Policy::Stepped),
-            Self::QemuXbzrle => None,
+            Self::QemuXbzrle | Self::Pilot => None,
             Self::Classic => Some(Policy::Classic),
             Self::Adaptive => Some(Policy::Adaptive),
         }
@@ -64,6 +67,7 @@ impl Contender {
         match self {
             Self::QemuOff => "qemu-off",
             Self::QemuAutoConverge => "qemu-auto-converge",
+            Self::Pilot => "pilot",
             Self::QemuXbzrle => "qemu-xbzrle",
             Self::LandfallOff => "landfall-off",
             Self::Classic => "classic",

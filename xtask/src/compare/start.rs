@@ -1,7 +1,8 @@
 //! How each engine is started, and told to migrate.
 
-use std::path::Path;
-use std::process::Command;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 
 use landfall_qmp::{
     Capability, CapabilityState, ClientError, Command as Qmp, ParametersUpdate, Policy,
@@ -31,6 +32,8 @@ pub(super) struct Ends {
     pub(super) source: Machine,
     pub(super) destination: Machine,
     uri: String,
+    folder: PathBuf,
+    steering: Option<Steering>,
 }
 
 impl Ends {
@@ -55,7 +58,8 @@ impl Ends {
         };
         let destination = start("destination", Some(&uri))?;
         let source = start("source", None)?;
-        Ok(Self { source, destination, uri })
+        let folder = folder.to_owned();
+        Ok(Self { source, destination, uri, folder, steering: None })
     }
 
     /// Sets everything, so that only [`Ends::migrate`] is left.
@@ -65,13 +69,57 @@ impl Ends {
         contender: Contender,
     ) -> Result<(), String> {
         let result = prepare(&mut self.source, setting, contender);
-        result.map_err(|error| self.source.blamed(&error))
+        result.map_err(|error| self.source.blamed(&error))?;
+        if contender == Contender::Pilot {
+            self.steering = Some(Steering::start(setting, &self.folder)?);
+        }
+        Ok(())
     }
 
     /// Begins the migration, and returns at once.
     pub(super) fn migrate(&mut self) -> Result<(), String> {
         let result = self.source.client.execute(&Qmp::Migrate { uri: self.uri.clone() });
         result.map(drop).map_err(|error| self.source.blamed(&error))
+    }
+}
+
+/// QEMU serves one client a monitor, so a pilot has one of its own.
+fn second_monitor(socket: &Path) -> PathBuf {
+    socket.with_extension("pilot")
+}
+
+/// Somebody who steers the source; ended when dropped, should the migration not have ended it.
+#[derive(Debug)]
+pub(super) struct Steering(Child);
+
+impl Steering {
+    /// Returns once the pilot has looked at the source, so that it is there when the migration begins.
+    fn start(setting: &Setting<'_>, folder: &Path) -> Result<Self, String> {
+        let child = Command::new(setting.landfall)
+            .arg("pilot")
+            .arg(second_monitor(&folder.join("source")))
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(|error| format!("the pilot cannot be started: {error}"))?;
+        let mut this = Self(child);
+        let said = this.0.stderr.take().ok_or("the pilot says nothing")?;
+        let mut lines = BufReader::new(said).lines();
+        let first = lines.next().and_then(Result::ok).unwrap_or_default();
+        // What it says later must not fill the pipe.
+        std::thread::spawn(move || lines.for_each(drop));
+        if first.contains("waiting for a migration") {
+            return Ok(this);
+        }
+        Err(format!("the pilot does not steer: {first}"))
+    }
+}
+
+impl Drop for Steering {
+    fn drop(&mut self) {
+        // Both fail only when it has ended already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 
@@ -98,6 +146,8 @@ fn qemu_arguments(setting: &Setting<'_>, socket: &Path, incoming: Option<&str>) 
         &kernel,
         "-qmp",
         &format!("unix:{},server=on,wait=off", socket.display()),
+        "-qmp",
+        &format!("unix:{},server=on,wait=off", second_monitor(socket).display()),
     ]
     .map(str::to_owned)
     .to_vec();
@@ -143,6 +193,7 @@ fn prepare(
     let auto_converge = match contender {
         Contender::QemuOff | Contender::QemuXbzrle | Contender::LandfallOff => false,
         Contender::QemuAutoConverge
+        | Contender::Pilot
         | Contender::Classic
         | Contender::Stepped
         | Contender::Adaptive => true,

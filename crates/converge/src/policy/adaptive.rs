@@ -11,6 +11,7 @@ use crate::outlook::Outlook;
 use crate::policy::Change;
 use crate::policy::bursts::{Peak, Spells};
 use crate::policy::plan::{self, Plan, TIME_WEIGHT};
+use crate::sample::Sample;
 
 /// Bad news must come in so many harvests in a row before a guest is held back: a young estimate is often wrong.
 const EVIDENCE_TO_THROTTLE: u32 = 3;
@@ -31,8 +32,7 @@ const FUTILE_FOR: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(crate) struct Situation<'a> {
     pub(crate) now: Duration,
-    pub(crate) pass: u32,
-    pub(crate) harvested: bool,
+    pub(crate) sample: &'a Sample,
     pub(crate) outlook: Outlook,
     pub(crate) estimator: &'a Estimator,
     pub(crate) limits: &'a Limits,
@@ -88,7 +88,7 @@ impl Adaptive {
             return throttled
                 .then(|| self.release(at, "nothing leaves for the destination".to_owned()));
         }
-        if !at.harvested
+        if at.sample.harvest.is_none()
             || !at.estimator.bandwidth.is_known()
             || at.estimator.harvests < EVIDENCE_TO_THROTTLE
         {
@@ -135,7 +135,7 @@ impl Adaptive {
         // While pages wait that the guest does not touch, sending them is free, and what is saved of the working set
         // meanwhile would be lost again as soon as the throttle ends.
         let hot = at.estimator.working_set.pages();
-        if at.pass <= 1 && outlook.remaining > hot * 1.1 {
+        if at.sample.pass <= 1 && outlook.remaining > hot * 1.1 {
             return None;
         }
         let evidence = if self.spells.last_calm(at.now).is_some() {
@@ -159,7 +159,7 @@ impl Adaptive {
     /// Whether what was to arrive by itself within `time` has long not come any nearer.
     fn breaks_its_promise(&self, at: &Situation<'_>, time: f64) -> bool {
         let waited = at.now.saturating_sub(self.lowest_at).as_secs_f64();
-        at.pass > 1 && waited > time.min(5.0) + TRIAL.as_secs_f64()
+        at.sample.pass > 1 && waited > time.min(5.0) + TRIAL.as_secs_f64()
     }
 
     /// Whether what remains falls unaided at a rate worth waiting for.

@@ -12,7 +12,7 @@ use super::{MigrationError, ask, is_under_way, limits_text};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::limits::{AtLimit, bytes_per_second, percent, throttle};
-use crate::migrate::connect;
+use crate::migrate::{ONLY_QEMU, connect};
 use crate::quantities::duration;
 
 #[derive(Clone, Debug, Args)]
@@ -68,13 +68,16 @@ impl SetArgs {
             max_cpu_throttle: self.max_throttle.map(percent),
             max_stall: self.max_stall,
             time_limit: self.time_limit,
-            on_limit: self.on_limit.map(AtLimit::into),
+            on_limit: self.on_limit.and_then(AtLimit::native),
             ..ParametersUpdate::default()
         }
     }
 }
 
 pub(super) fn set(args: &SetArgs) -> Result<Exit, CliError> {
+    if args.on_limit.is_some_and(|action| action.native().is_none()) {
+        return Err(ONLY_QEMU);
+    }
     let mut client = connect(&args.socket)?;
     let monitor = |source| CliError::Monitor { socket: args.socket.clone(), source };
     let (info, _) = ask(&mut client).map_err(monitor)?;

@@ -1,0 +1,393 @@
+//! The one who steers.
+
+use std::time::{Duration, Instant};
+
+use landfall_converge::{Bytes, Limits, Throttle};
+use landfall_qmp::{
+    Capability, Command, CpuInfo, EventKind, MigrationInfo, MigrationStatus, RunState, StatusInfo,
+};
+use serde_json::{Map, Value, json};
+
+use crate::bill::{Bill, Outcome};
+use crate::course::Course;
+use crate::found::Found;
+use crate::lever::{Aim, THRESHOLD, parameters, per_cent};
+use crate::monitor::{AskError, Monitor, query, tell};
+use crate::options::{AtLimit, Observer, Options, PilotError, Progress, Wish};
+
+/// How often QEMU is looked at. It moves its throttle once in two seconds at most.
+const TICK: Duration = Duration::from_millis(100);
+/// The longest downtime that QEMU takes: 2000 s. It stands for "whatever it takes".
+const ANY_DOWNTIME_MS: u64 = 2_000_000;
+/// QEMU's own threshold, where it does not tell one: half of what was sent.
+const THRESHOLD_BEFORE_5_0: u64 = 50;
+
+/// Somebody at the side of a QEMU. What was changed there is put back by [`Pilot::steer`], and when this is dropped.
+#[derive(Debug)]
+pub struct Pilot {
+    monitor: Box<dyn Monitor>,
+    options: Options,
+    found: Found,
+    /// The migration was begun here.
+    begun: bool,
+    status: MigrationStatus,
+    gave_up: bool,
+    at_limit_done: bool,
+    /// QEMU said that the guest arrived, before it went away.
+    arrived: bool,
+    set: Option<Map<String, Value>>,
+}
+
+impl Pilot {
+    /// Looks at what is there, and switches auto-converge on where it may be.
+    ///
+    /// # Errors
+    /// When QEMU does not answer, or cannot do what the options ask for.
+    pub fn attach(
+        mut monitor: Box<dyn Monitor>,
+        options: Options,
+        observer: &mut dyn Observer,
+    ) -> Result<Self, PilotError> {
+        let found = Found::of(monitor.as_mut())?;
+        let mut this = Self {
+            monitor,
+            options,
+            found,
+            begun: false,
+            status: MigrationStatus::None,
+            gave_up: false,
+            at_limit_done: false,
+            arrived: false,
+            set: None,
+        };
+        let info: MigrationInfo = query(this.monitor.as_mut(), &Command::QueryMigrate)?;
+        this.status = info.status;
+        this.switch_on(observer)?;
+        for name in this.found.lacking() {
+            observer.note(&format!("this QEMU has no {name}: its throttle is moved without it"));
+        }
+        Ok(this)
+    }
+
+    fn switch_on(&mut self, observer: &mut dyn Observer) -> Result<(), PilotError> {
+        if self.options.at_limit == AtLimit::Postcopy {
+            let postcopy = Capability::PostcopyRam;
+            self.found
+                .switch(self.monitor.as_mut(), postcopy, true)
+                .map_err(|error| PilotError::Capability(postcopy.name(), error.reason()))?;
+        }
+        let auto_converge = Capability::AutoConverge;
+        let wanted = self.options.auto_converge;
+        if !wanted && !is_under_way(self.status) {
+            self.found.switch(self.monitor.as_mut(), auto_converge, false)?;
+        }
+        if !wanted || self.found.capability(auto_converge) == Some(true) {
+            return Ok(());
+        }
+        match self.found.switch(self.monitor.as_mut(), auto_converge, true) {
+            Ok(()) => Ok(()),
+            Err(error) if error.is_refusal() => {
+                observer.note(&format!(
+                    "auto-converge is off, and QEMU does not take it now ({}): the migration is only watched. To have \
+                     it steered, cancel it and begin it with auto-converge",
+                    error.reason()
+                ));
+                self.options.auto_converge = false;
+                Ok(())
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Begins a migration to `uri`.
+    ///
+    /// # Errors
+    /// When one is under way, or QEMU refuses.
+    pub fn begin(&mut self, uri: &str) -> Result<(), PilotError> {
+        if is_under_way(self.status) {
+            return Err(PilotError::UnderWay);
+        }
+        self.set_limits()?;
+        tell(self.monitor.as_mut(), &Command::Migrate { uri: uri.to_owned() })?;
+        self.begun = true;
+        Ok(())
+    }
+
+    fn set_limits(&mut self) -> Result<(), AskError> {
+        let mut values = Map::new();
+        if let Some(downtime) = self.options.max_downtime {
+            let ms = u64::try_from(downtime.as_millis()).unwrap_or(ANY_DOWNTIME_MS);
+            values.insert("downtime-limit".to_owned(), json!(ms.min(ANY_DOWNTIME_MS)));
+        }
+        if let Some(bandwidth) = self.options.max_bandwidth {
+            values.insert("max-bandwidth".to_owned(), json!(bandwidth));
+        }
+        self.found.set(self.monitor.as_mut(), values)
+    }
+
+    /// Follows the migration that was begun, or waits for one, and steers it until it is over.
+    ///
+    /// # Errors
+    /// When QEMU cannot be asked any more before there was a migration.
+    pub fn steer(
+        &mut self,
+        observer: &mut dyn Observer,
+        wish: &mut dyn FnMut() -> Wish,
+    ) -> Result<Option<Bill>, PilotError> {
+        let followed = self.follow(observer, wish);
+        let migrating = followed
+            .as_ref()
+            .is_ok_and(|bill| matches!(bill, Some(bill) if bill.outcome == Outcome::Detached));
+        let put_back = self.found.put_back(self.monitor.as_mut(), migrating);
+        match put_back {
+            Err(error) if !error.is_gone() => observer
+                .note(&format!("QEMU's parameters could not be put back: {}", error.reason())),
+            _ => {}
+        }
+        followed
+    }
+
+    fn follow(
+        &mut self,
+        observer: &mut dyn Observer,
+        wish: &mut dyn FnMut() -> Wish,
+    ) -> Result<Option<Bill>, PilotError> {
+        let mut course: Option<Course> = None;
+        let mut cancelled = false;
+        loop {
+            match wish() {
+                Wish::GoOn => {}
+                Wish::Cancel if cancelled => {}
+                Wish::Cancel if course.is_some() || self.begun => {
+                    cancelled = true;
+                    self.forgiving(|monitor| tell(monitor, &Command::MigrateCancel))?;
+                }
+                Wish::Cancel | Wish::Detach => {
+                    let last = MigrationInfo::default();
+                    return Ok(course.map(|course| course.bill(Outcome::Detached, None, &last)));
+                }
+            }
+            let info = match self.look() {
+                Ok(info) => info,
+                Err(error) if error.is_gone() => match course {
+                    Some(course) => return Ok(Some(self.gone(course, &error))),
+                    None => return Err(error.into()),
+                },
+                Err(error) => return Err(error.into()),
+            };
+            if course.is_none() && (is_under_way(info.status) || self.begun) {
+                course = self.begin_course(&info)?;
+            }
+            if let Some(mut under_way) = course.take() {
+                observer.progress(&progress(&under_way, &info));
+                if info.status.is_final() {
+                    return Ok(Some(self.ended(under_way, &info)));
+                }
+                under_way.observe(&info);
+                match self.act(&mut under_way) {
+                    Ok(()) => {}
+                    // It says more when it is asked how it goes.
+                    Err(error) if error.is_refusal() || error.is_gone() => {
+                        tracing::warn!("QEMU did not take a change: {}", error.reason());
+                    }
+                    Err(error) => return Err(error.into()),
+                }
+                course = Some(under_way);
+            } else {
+                observer.progress(&Progress::default());
+            }
+            self.wait()?;
+        }
+    }
+
+    /// Does something that QEMU may refuse because things have changed meanwhile.
+    fn forgiving(
+        &mut self,
+        act: impl FnOnce(&mut dyn Monitor) -> Result<(), AskError>,
+    ) -> Result<(), AskError> {
+        match act(self.monitor.as_mut()) {
+            Err(error) if !error.is_refusal() => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    fn look(&mut self) -> Result<MigrationInfo, AskError> {
+        let info: MigrationInfo = query(self.monitor.as_mut(), &Command::QueryMigrate)?;
+        self.status = info.status;
+        Ok(info)
+    }
+
+    /// The first counters may come a moment after the migration.
+    fn begin_course(&mut self, info: &MigrationInfo) -> Result<Option<Course>, AskError> {
+        let empty = landfall_qmp::RamStats::default();
+        let ram = match &info.ram {
+            Some(ram) => ram,
+            None if info.status.is_final() => &empty,
+            None => return Ok(None),
+        };
+        let cpus: Vec<CpuInfo> =
+            query(self.monitor.as_mut(), &Command::QueryCpusFast).unwrap_or_default();
+        let course = Course::new(self.limits(), ram, cpus.len().max(1));
+        if self.options.auto_converge {
+            self.found.straighten(self.monitor.as_mut())?;
+        }
+        Ok(Some(course))
+    }
+
+    fn limits(&self) -> Limits {
+        let found = self.found.number("downtime-limit").map(Duration::from_millis);
+        let default = Limits::default();
+        let max_throttle =
+            if self.options.auto_converge { self.options.max_throttle } else { Throttle::NONE };
+        Limits {
+            max_downtime: self.options.max_downtime.or(found).unwrap_or(default.max_downtime),
+            max_throttle,
+            time_limit: self.options.time_limit,
+            ..default
+        }
+    }
+
+    /// Brings QEMU's parameters to where they should be now, and sees to the time limit.
+    fn act(&mut self, course: &mut Course) -> Result<(), AskError> {
+        if self.options.auto_converge {
+            let threshold = self.found.number(THRESHOLD).unwrap_or(THRESHOLD_BEFORE_5_0);
+            let in_force = per_cent(course.in_force());
+            // Found at work already, and not needed: QEMU would not let go by itself.
+            let aim = match course.aim {
+                Aim::Free if in_force > crate::lever::LEAST && has_judged(course) => Aim::LetGo,
+                aim => aim,
+            };
+            let values = parameters(aim, in_force, threshold);
+            if self.set.as_ref() != Some(&values) {
+                self.found.set(self.monitor.as_mut(), values.clone())?;
+                self.set = Some(values);
+            }
+        }
+        let over = self.options.time_limit.is_some_and(|limit| course.elapsed() >= limit);
+        if !over || self.at_limit_done {
+            return Ok(());
+        }
+        self.at_limit_done = true;
+        match self.options.at_limit {
+            AtLimit::Abort => {
+                self.gave_up = true;
+                self.forgiving(|monitor| tell(monitor, &Command::MigrateCancel))
+            }
+            AtLimit::Switchover => {
+                let mut values = Map::new();
+                values.insert("downtime-limit".to_owned(), json!(ANY_DOWNTIME_MS));
+                self.found.set(self.monitor.as_mut(), values)
+            }
+            AtLimit::Postcopy => self
+                .forgiving(|monitor| monitor.ask("migrate-start-postcopy", Map::new()).map(drop)),
+        }
+    }
+
+    /// Waits a moment, and remembers that the guest arrived should QEMU say so: its manager may end it right then.
+    fn wait(&mut self) -> Result<(), AskError> {
+        let deadline = Instant::now() + TICK;
+        loop {
+            match self.monitor.wait(deadline) {
+                Ok(Some(EventKind::Migration { status })) => {
+                    self.arrived = status == MigrationStatus::Completed;
+                }
+                Ok(Some(_)) => {}
+                Ok(None) => return Ok(()),
+                // Asked next, it is found gone.
+                Err(error) if error.is_gone() => return Ok(()),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn gone(&self, course: Course, error: &AskError) -> Bill {
+        let last = MigrationInfo::default();
+        if self.arrived {
+            return course.bill(Outcome::Completed, None, &last);
+        }
+        let reason = format!(
+            "{}; it did not say how the migration ended. If it was killed, the guest is lost here and its destination \
+             waits in vain; if its manager removed it, the guest runs there. Look at the destination",
+            error.reason()
+        );
+        course.bill(Outcome::InDoubt, Some(reason), &last)
+    }
+
+    fn ended(&mut self, course: Course, info: &MigrationInfo) -> Bill {
+        let (outcome, reason) = match info.status {
+            MigrationStatus::Completed => (Outcome::Completed, None),
+            MigrationStatus::Cancelled if self.gave_up => {
+                let limit = self.options.time_limit.unwrap_or_default().as_secs_f64();
+                let believed = &course.controller().verdict().text;
+                let reason = format!("the time limit of {limit:.1} s has passed: {believed}");
+                self.where_it_runs(Outcome::GaveUp, reason)
+            }
+            MigrationStatus::Cancelled => {
+                self.where_it_runs(Outcome::Cancelled, "it was called off".to_owned())
+            }
+            _ => {
+                let said = info.error_desc.clone();
+                let said = said.unwrap_or_else(|| "QEMU does not say why it failed".to_owned());
+                self.where_it_runs(Outcome::Failed, said)
+            }
+        };
+        course.bill(outcome, reason, info)
+    }
+
+    /// Whether the guest runs on here, as it should when it did not arrive.
+    fn where_it_runs(&mut self, outcome: Outcome, reason: String) -> (Outcome, Option<String>) {
+        let status: Result<StatusInfo, _> = query(self.monitor.as_mut(), &Command::QueryStatus);
+        match status {
+            Ok(status) if status.running || status.status == RunState::Paused => {
+                (outcome, Some(reason))
+            }
+            Ok(status) => (
+                Outcome::InDoubt,
+                Some(format!(
+                    "{reason}; and QEMU did not let the guest run on, it says {:?}. Make sure that it does not run at \
+                     the destination, then send `cont` here",
+                    status.status
+                )),
+            ),
+            Err(error) => (
+                Outcome::InDoubt,
+                Some(format!(
+                    "{reason}; and whether the guest runs on is not known: {}",
+                    error.reason()
+                )),
+            ),
+        }
+    }
+}
+
+impl Drop for Pilot {
+    fn drop(&mut self) {
+        // Nothing is left to put back when it was followed to its end; whatever fails here cannot be told any more.
+        let _ = self.found.put_back(self.monitor.as_mut(), is_under_way(self.status));
+    }
+}
+
+fn has_judged(course: &Course) -> bool {
+    course.controller().verdict().state == landfall_converge::VerdictState::Converging
+}
+
+fn is_under_way(status: MigrationStatus) -> bool {
+    !status.is_final() && status != MigrationStatus::None
+}
+
+fn progress(course: &Course, info: &MigrationInfo) -> Progress {
+    let ram = info.ram.as_ref().unwrap_or(course.ram());
+    Progress {
+        status: info.status,
+        pass: ram.dirty_sync_count,
+        remaining: Bytes(ram.remaining),
+        dirty_rate: course.dirty_rate(),
+        bandwidth: course.controller().estimates().bandwidth,
+        throttle: course.in_force(),
+        verdict: Some(course.controller().verdict().clone()),
+    }
+}
+
+#[cfg(test)]
+#[path = "pilot_tests.rs"]
+mod tests;
