@@ -9,6 +9,7 @@ mod boot;
 mod features;
 mod map;
 mod memory_map;
+mod restart;
 mod start;
 
 pub use acpi::AcpiError;

@@ -93,7 +93,10 @@ impl SavedVcpu {
         // SAFETY: the guest's CPUID, just set, enables no feature whose area lies beyond `kvm_xsave`: dynamic features
         // must be asked for with arch_prctl, which this program never does.
         unsafe { vcpu.set_xsave(&self.xsave) }.map_err(refused("take the FPU"))?;
-        vcpu.set_xcrs(&self.xcrs).map_err(refused("take extended control registers"))?;
+        // A processor without XSAVE has none, and KVM then does not even take none.
+        if self.xcrs.nr_xcrs > 0 {
+            vcpu.set_xcrs(&self.xcrs).map_err(refused("take extended control registers"))?;
+        }
         vcpu.set_debug_regs(&self.debug_regs).map_err(refused("take debug registers"))?;
         if let Some(lapic) = &self.lapic {
             vcpu.set_lapic(lapic).map_err(refused("take the local APIC"))?;

@@ -14,6 +14,7 @@ use vm_memory::{Bytes as _, GuestAddress};
 use super::acpi::{AcpiError, write_tables};
 use super::map::{COMMAND_LINE, COMMAND_LINE_ROOM, HIGH_MEMORY};
 use super::memory_map::low_end;
+use super::restart::write_restart;
 use super::start::Start;
 use crate::kvm::FlatEntry;
 use crate::memory::GuestRam;
@@ -83,6 +84,7 @@ pub fn boot(files: &BootFiles, ram: &GuestRam, vcpus: usize) -> Result<FlatEntry
     };
     write_command_line(&files.command_line, &kernel, ram)?;
     let tables = write_tables(ram, vcpus)?;
+    write_restart(ram)?;
     let start = Start { ram, tables, initrd };
     match kernel.form {
         Form::Pvh { entry } => start.pvh(entry),

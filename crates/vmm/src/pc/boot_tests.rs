@@ -1,6 +1,7 @@
 use landfall_converge::Bytes;
 
 use super::super::map::{BOOT_PARAMETERS, START_INFO};
+use super::super::memory_map::{Use, memory_map};
 use super::*;
 use crate::probe::{self, Plan, Workload};
 
@@ -82,6 +83,13 @@ fn a_pvh_kernel_finds_its_start_information() {
     assert_eq!(text(&ram, word(&ram, module), 5), "files");
     assert_eq!(word(&ram, module + 8), 5);
     assert_eq!(text(&ram, word(&ram, START_INFO + 32), 8), "RSD PTR ");
+    // A jump to where firmware begins finds an order to reset there, which nobody may overwrite.
+    let code = ram.map().read_obj::<[u8; 9]>(GuestAddress(0xF_FFF0)).unwrap();
+    assert_eq!(code[..6], [0xBA, 0x08, 0x06, 0xB0, 0x01, 0xEE]);
+    let reserved = |(range, what): &(std::ops::Range<u64>, Use)| {
+        range.contains(&0xF_FFF0) && *what == Use::Reserved
+    };
+    assert!(memory_map(&ram).iter().any(reserved));
     // The map ends where memory ends.
     let (map, entries) = (word(&ram, START_INFO + 40), half(&ram, START_INFO + 48));
     let last = map + (entries - 1) * 24;

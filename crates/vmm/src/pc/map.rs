@@ -20,7 +20,10 @@ pub(super) const COMMAND_LINE_ROOM: usize = 0x1_0000;
 pub(super) const LOW_MEMORY_END: u64 = 0x9_FC00;
 /// The ACPI tables, where firmware would have its own.
 pub(super) const ACPI_TABLES: u64 = 0xE_0000;
-pub(super) const ACPI_ROOM: u64 = 0x2_0000;
+pub(super) const ACPI_ROOM: u64 = 0x1_F000;
+/// Where a PC without firmware has code of its own all the same: where systems jump to that restart as one did in 1981.
+pub(super) const RESTART_PAGE: u64 = 0xF_F000;
+pub(super) const RESTART: u64 = 0xF_FFF0;
 /// Where a kernel may begin.
 pub(super) const HIGH_MEMORY: u64 = 0x10_0000;
 

@@ -5,7 +5,7 @@ use std::ops::Range;
 use landfall_converge::PAGE_SIZE;
 use landfall_migrate::machine::GuestMemory;
 
-use super::map::{ACPI_ROOM, ACPI_TABLES, HIGH_MEMORY, LOW_MEMORY_END};
+use super::map::{ACPI_ROOM, ACPI_TABLES, HIGH_MEMORY, LOW_MEMORY_END, RESTART_PAGE};
 use crate::memory::GuestRam;
 
 /// What a stretch of addresses is for.
@@ -36,6 +36,7 @@ pub(super) fn memory_map(ram: &GuestRam) -> Vec<(Range<u64>, Use)> {
         (0..LOW_MEMORY_END, Use::Memory),
         (LOW_MEMORY_END..ACPI_TABLES, Use::Reserved),
         (ACPI_TABLES..ACPI_TABLES + ACPI_ROOM, Use::Acpi),
+        (RESTART_PAGE..HIGH_MEMORY, Use::Reserved),
     ];
     for pages in ram.layout().ranges() {
         let begin = (pages.start * PAGE_SIZE).max(HIGH_MEMORY);
@@ -44,7 +45,8 @@ pub(super) fn memory_map(ram: &GuestRam) -> Vec<(Range<u64>, Use)> {
     map
 }
 
-const _: () = assert!(ACPI_TABLES + ACPI_ROOM == HIGH_MEMORY);
+const _: () = assert!(ACPI_TABLES + ACPI_ROOM == RESTART_PAGE);
+const _: () = assert!(RESTART_PAGE + PAGE_SIZE == HIGH_MEMORY);
 
 /// The end of the memory that a kernel begins in: below the hole for devices.
 pub(super) fn low_end(ram: &GuestRam) -> u64 {
