@@ -84,6 +84,11 @@ pub enum VmError {
         "this host has more processor features than KVM takes; this is a mistake in Landfall, please report it"
     )]
     Features,
+    /// The guest has seen features that this host does not have.
+    #[error(
+        "this host's processor lacks what the guest has seen on its own: {0}; choose a host that has it, or start the guest where it is missing"
+    )]
+    Lacking(String),
     /// Only a probe checks itself.
     #[error("only a probe guest can be checked; look into other guests with their own means")]
     NoProbe,
@@ -187,13 +192,16 @@ impl Vm {
 
     fn build(
         host: &HostSide,
-        configuration: Configuration,
+        mut configuration: Configuration,
         contents: Contents,
         events: &Sender<VmEvent>,
     ) -> Result<Arc<Self>, VmError> {
         let ram = Arc::new(GuestRam::new(configuration.memory)?);
         let (plan, parts) = Self::parts(host, &configuration, &ram, contents, events)?;
-        let Parts { vcpus, gates, dirty_log, board } = parts;
+        let Parts { vcpus, gates, dirty_log, board, processor } = parts;
+        if let Guest::Kernel(guest) = &mut configuration.guest {
+            guest.processor = guest.processor.take().or(processor);
+        }
         Ok(Arc::new(Self {
             configuration,
             plan,
@@ -228,8 +236,10 @@ impl Vm {
                 let parts = synthetic_machine(&plan, ram, dirty_log, contents, events)?;
                 Ok((Some(plan), parts))
             }
-            (Guest::Kernel(_), MachineKind::Kvm) => {
-                Ok((None, pc::machine(host, vcpus, ram, tracking()?, contents, events)?))
+            (Guest::Kernel(guest), MachineKind::Kvm) => {
+                let tracking = tracking()?;
+                let parts = pc::machine(host, guest, vcpus, ram, tracking, contents, events)?;
+                Ok((None, parts))
             }
             (Guest::Kernel(_), MachineKind::Synthetic | MachineKind::Qemu) => {
                 Err(VmError::KernelWithoutKvm)

@@ -6,9 +6,11 @@
 mod acpi;
 mod board;
 mod boot;
+mod feature_names;
 mod features;
 mod map;
 mod memory_map;
+mod processor;
 mod restart;
 mod start;
 
@@ -17,3 +19,4 @@ pub use board::PcBoard;
 pub use boot::{BootError, BootFiles, boot};
 pub use features::features;
 pub use map::MAX_VCPUS;
+pub use processor::Processor;

@@ -14,6 +14,7 @@ use super::{DirtyLogChoice, VmError, VmEvent};
 use crate::devices::{Board, ProbeBoard, SavedDevices};
 use crate::kvm::{DirtyTracking, KvmCpu, KvmError, KvmVm, LongModeEntry, has_dirty_ring};
 use crate::memory::GuestRam;
+use crate::pc::Processor;
 use crate::probe::{self, CODE_ADDRESS, Plan};
 use crate::synthetic::{SoftwareLog, SyntheticCpu, SyntheticDirtyLog, TICKS_PER_SECOND};
 use crate::vcpu::{Cpu, Gate, VcpuThread};
@@ -70,6 +71,8 @@ pub(super) struct Parts {
     pub(super) gates: Vec<Arc<Gate>>,
     pub(super) dirty_log: Box<dyn DirtyLog>,
     pub(super) board: Arc<dyn Board>,
+    /// What a guest in it sees of its processor, where this matters.
+    pub(super) processor: Option<Processor>,
 }
 
 fn spawn<C>(cpus: Vec<C>, events: &Sender<VmEvent>) -> Result<ThreadsAndGates, VmError>
@@ -139,7 +142,7 @@ pub(super) fn kvm_machine(
         }
     }
     let (vcpus, gates) = spawn(cpus, events)?;
-    Ok(Parts { vcpus, gates, dirty_log: vm.dirty_log(), board })
+    Ok(Parts { vcpus, gates, dirty_log: vm.dirty_log(), board, processor: None })
 }
 
 pub(super) fn synthetic_machine(
@@ -166,5 +169,5 @@ pub(super) fn synthetic_machine(
     let attributes = dirty_log != DirtyLogChoice::Bitmap;
     let dirty_log = Box::new(SyntheticDirtyLog::new(logs, Arc::clone(ram), attributes));
     let board = Arc::new(ProbeBoard::new(Box::new(io::stdout())));
-    Ok(Parts { vcpus, gates, dirty_log, board })
+    Ok(Parts { vcpus, gates, dirty_log, board, processor: None })
 }

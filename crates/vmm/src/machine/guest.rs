@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::pc::Processor;
 use crate::probe::Workload;
 
 /// What a guest is.
@@ -17,4 +18,8 @@ pub enum Guest {
 
 /// What a PC has beside its memory and its vCPUs. The kernel itself is in memory and travels as that.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct KernelGuest {}
+pub struct KernelGuest {
+    /// What the guest has seen of its processor. Known once its machine was made; sources of an earlier version do not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub processor: Option<Processor>,
+}

@@ -197,3 +197,23 @@ fn the_registers_of_a_pc_end_the_guest_and_its_serial_port_speaks() {
     board.read_memory(0xD000_0000, &mut nothing);
     assert_eq!(nothing, [0xFF; 4]);
 }
+
+#[test]
+fn a_guest_goes_only_where_all_is_that_it_has_seen_of_its_processor() {
+    if !has_kvm() {
+        return;
+    }
+    let (vm, _events) = Bare::new().machine();
+    let mut told: serde_json::Value =
+        serde_json::from_slice(&Source::configuration(&Movable::new(vm))).unwrap();
+    let mut host = IncomingHost::new(std::sync::mpsc::channel().0);
+    assert!(host.build(&serde_json::to_vec(&told).unwrap()).is_ok());
+    // A guest from a host that has something which this program has not even heard of.
+    let later = serde_json::json!({ "leaf": 0x24, "index": 0, "register": 1, "bits": 1 << 16 });
+    told["kernel"]["processor"]["features"].as_array_mut().unwrap().push(later);
+    let error = host.build(&serde_json::to_vec(&told).unwrap()).err().unwrap();
+    assert!(error.to_string().contains("CPUID 0x24.0 ebx bit 16"), "{error}");
+    // One from a version that did not tell is taken.
+    told["kernel"] = serde_json::json!({});
+    assert!(host.build(&serde_json::to_vec(&told).unwrap()).is_ok());
+}

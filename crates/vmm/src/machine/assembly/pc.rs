@@ -5,13 +5,14 @@ use std::sync::mpsc::Sender;
 
 use super::{Contents, Parts, spawn};
 use crate::kvm::{DirtyTracking, KvmCpu, KvmVm};
-use crate::machine::{HostSide, VmError, VmEvent};
+use crate::machine::{HostSide, KernelGuest, VmError, VmEvent};
 use crate::memory::GuestRam;
-use crate::pc::{MAX_VCPUS, PcBoard, boot, features};
+use crate::pc::{MAX_VCPUS, PcBoard, Processor, boot, features};
 
 /// A PC with `vcpus` vCPUs; a new one has a kernel in it.
 pub(in crate::machine) fn machine(
     host: &HostSide,
+    guest: &KernelGuest,
     vcpus: usize,
     ram: &Arc<GuestRam>,
     tracking: DirtyTracking,
@@ -26,6 +27,13 @@ pub(in crate::machine) fn machine(
     let vm = Arc::new(vm);
     let board = Arc::new(PcBoard::new(&vm, &host.serial));
     let supported = vm.supported_cpuid()?;
+    let seen_here = Processor::of(&features(&supported, 0, vcpus).ok_or(VmError::Features)?);
+    if let Some(seen) = &guest.processor {
+        let lacking = seen.lacking_in(&seen_here);
+        if !lacking.is_empty() {
+            return Err(VmError::Lacking(lacking.join(", ")));
+        }
+    }
     let cpus = (0..vcpus)
         .map(|index| {
             let features = features(&supported, index, vcpus).ok_or(VmError::Features)?;
@@ -44,5 +52,5 @@ pub(in crate::machine) fn machine(
         }
     }
     let (vcpus, gates) = spawn(cpus, events)?;
-    Ok(Parts { vcpus, gates, dirty_log: vm.dirty_log(), board })
+    Ok(Parts { vcpus, gates, dirty_log: vm.dirty_log(), board, processor: Some(seen_here) })
 }
