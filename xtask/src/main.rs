@@ -9,6 +9,7 @@ mod fuzz;
 mod lint;
 mod model;
 mod python;
+mod qemu;
 mod step;
 mod suite;
 mod tools;

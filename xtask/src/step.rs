@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use crate::workspace::Workspace;
-use crate::{fuzz, lint, model, python, suite};
+use crate::{fuzz, lint, model, python, qemu, suite};
 
 /// One step.
 pub(crate) struct Step {
@@ -67,6 +67,7 @@ pub(crate) const STEPS: &[Step] = &[
         about: "QEMU's own Python client speaks with the monitor",
         run: python::interoperate,
     },
+    Step { name: "qemu", about: "stock QEMU is steered, and left as it was", run: qemu::steered },
     Step {
         name: "fuzz",
         about: "the decoder of the wire protocol, for 45 seconds",

@@ -7,6 +7,7 @@
 mod guest;
 mod link;
 mod memory;
+mod qemu;
 mod run;
 
 use std::time::Duration;
@@ -38,6 +39,9 @@ pub struct Scenario {
     pub fixed_downtime: Duration,
     /// Parameters of [`Policy::Stepped`].
     pub stepped: SteppedParameters,
+    /// The guest is moved by a stock QEMU that is steered: [`Policy::Adaptive`] by way of QEMU's throttle, which moves
+    /// seldom, and of QEMU's switchover. The other policies are as QEMU has them in any case.
+    pub steered: bool,
     /// Whether the dirty log tells vCPUs apart, as a dirty ring does and a bitmap does not.
     pub log_knows_vcpus: bool,
     /// How far off the machine's account of stolen time may be, as a share of it: a timer that fires late lets a guest
@@ -58,6 +62,7 @@ impl Scenario {
             limits: Limits::default(),
             fixed_downtime: Duration::from_millis(5),
             stepped: SteppedParameters::default(),
+            steered: false,
             log_knows_vcpus: false,
             stolen_error: 0.0,
             horizon: Duration::from_secs(3600),

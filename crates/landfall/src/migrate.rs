@@ -96,7 +96,8 @@ impl MigrateArgs {
     }
 }
 
-fn open(socket: &Path) -> Result<Client, CliError> {
+/// Connects to the monitor of any machine.
+pub(crate) fn open(socket: &Path) -> Result<Client, CliError> {
     Client::connect(socket, TIMEOUT)
         .map_err(|source| CliError::Monitor { socket: socket.to_owned(), source })
 }

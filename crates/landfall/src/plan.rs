@@ -1,9 +1,11 @@
 //! `landfall plan`: what a migration of this guest would do, before any page of it is sent.
 
+mod measuring;
+
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use clap::Args;
 use landfall_converge::measurement::DirtyMeasurement;
@@ -11,10 +13,7 @@ use landfall_converge::simulator::{
     LinkModel, Rhythm, Scenario, SimulatedOutcome, SimulatedRun, VcpuModel, Workload, simulate,
 };
 use landfall_converge::{ByteRate, Bytes, Limits, Policy, Throttle};
-use landfall_qmp::{
-    Client, ClientError, Command, DirtyMeasurement as Told, DirtyRateInfo, DirtyRateRequest,
-    DirtyRateStatus, TimeUnit,
-};
+use landfall_qmp::{ClientError, DirtyMeasurement as Told, DirtyRateInfo};
 use serde_json::{Value, json};
 
 use crate::args::Output;
@@ -23,8 +22,6 @@ use crate::exit::{EXIT_CODES, Exit};
 use crate::quantities::{duration, in_ms, milliseconds};
 use crate::simulate::{json_of, share_stolen, table};
 
-/// How long to wait until a measurement that should be over is asked for again.
-const TICK: Duration = Duration::from_millis(20);
 /// What stopping, device state and the last messages take where nothing is known of them yet; as a migration assumes.
 const FIXED_DOWNTIME: Duration = Duration::from_millis(5);
 
@@ -98,11 +95,13 @@ pub(crate) struct Plan {
 const PHASES: [f64; 5] = [0.0, 0.2, 0.4, 0.6, 0.8];
 
 pub(crate) fn plan(args: &PlanArgs) -> Result<Exit, CliError> {
-    let mut client = crate::migrate::connect(&args.socket)?;
+    let mut client = crate::migrate::open(&args.socket)?;
     let failed = |source| CliError::Plan { socket: args.socket.clone(), source };
     eprintln!("watching the guest for {}", milliseconds(in_ms(args.watch)));
+    let own = client.version().is_landfall();
+    let measure = if own { measuring::by_landfall } else { measuring::by_qemu };
     let (info, told) = measure(&mut client, args.watch).map_err(failed)?;
-    let plan = Plan::new(args, info, told);
+    let plan = Plan::new(args, info, told, own);
     match args.output {
         Output::Table => write!(io::stdout(), "{}", plan.text(args))?,
         Output::Json => {
@@ -110,29 +109,6 @@ pub(crate) fn plan(args: &PlanArgs) -> Result<Exit, CliError> {
         }
     }
     Ok(if plan.arrives(args.policy) { Exit::Done } else { Exit::Refused })
-}
-
-/// Has the machine measure, and waits for what it found.
-fn measure(client: &mut Client, lasting: Duration) -> Result<(DirtyRateInfo, Told), PlanError> {
-    client.execute(&Command::CalcDirtyRate(DirtyRateRequest::lasting(lasting)))?;
-    let mut until = Instant::now() + lasting;
-    loop {
-        // Events are of no interest here; waiting for one is how the machine's end is noticed meanwhile.
-        while client.wait_event(until)?.is_some() {}
-        let unit = TimeUnit::Millisecond;
-        let info: DirtyRateInfo = client.query(&Command::QueryDirtyRate { unit })?;
-        match (info.status, &info.landfall) {
-            (DirtyRateStatus::Measuring, _) => until = Instant::now() + TICK,
-            (DirtyRateStatus::Measured, Some(told)) => {
-                let told = told.clone();
-                return Ok((info, told));
-            }
-            _ => {
-                let why = info.error.unwrap_or_else(|| "the machine does not say why".to_owned());
-                return Err(PlanError::NotMeasured(why));
-            }
-        }
-    }
 }
 
 /// What the machine told, as the simulator takes it.
@@ -169,7 +145,7 @@ fn by_phase(scenario: &Scenario, policy: Policy) -> Vec<SimulatedRun> {
 }
 
 impl Plan {
-    fn new(args: &PlanArgs, info: DirtyRateInfo, told: Told) -> Self {
+    fn new(args: &PlanArgs, info: DirtyRateInfo, told: Told, own: bool) -> Self {
         let measured = measurement(&told);
         let link = LinkModel::Constant(args.bandwidth);
         let mut scenario = Scenario::new(measured.guest(), link, args.policy);
@@ -180,6 +156,7 @@ impl Plan {
             time_limit: args.time_limit,
             ..Limits::default()
         };
+        scenario.steered = !own;
         scenario.log_knows_vcpus = !measured.vcpu_rates.is_empty();
         let sync = Duration::try_from_secs_f64(told.sync_ms / 1e3).unwrap_or_default();
         scenario.fixed_downtime = FIXED_DOWNTIME + sync;
@@ -219,6 +196,9 @@ impl Plan {
         let told = &self.told;
         // Writing to a string does not fail.
         let _ = writeln!(text, "measured  {}", habit(told));
+        if self.scenario.steered && hides_its_rate(told) {
+            text += "          QEMU counts no more often than this: the guest may be much faster\n";
+        }
         let _ = writeln!(
             text,
             "          {} of {} of memory hold anything but zeros",
@@ -234,6 +214,9 @@ impl Plan {
         );
         let _ = writeln!(text, "\n{}\n", table(&self.runs));
         let _ = writeln!(text, "unaided   {}", self.unaided());
+        if self.scenario.steered {
+            text += "          (of a QEMU: adaptive is its own throttle, steered; stepped is QEMU left alone)\n";
+        }
         if args.policy != Policy::Off
             && let Some(run) = self.run(args.policy)
         {
@@ -261,7 +244,9 @@ impl Plan {
             "arrives": self.arrives(args.policy),
             "policy": args.policy,
             "arrives_unaided": self.arrives(Policy::Off),
+            "machine": if self.scenario.steered { "qemu" } else { "landfall" },
             "measured": {
+                "dirty_rate_is_at_least": self.scenario.steered && hides_its_rate(&self.told),
                 "measured_for_ms": self.info.calc_time,
                 "mode": self.info.mode,
                 "dirty_rate_bytes_per_second": self.told.dirty_rate_bytes_per_second,
@@ -286,6 +271,14 @@ impl Plan {
             "plans": plans,
         })
     }
+}
+
+/// Whether the guest has rewritten all it has already in the shortest window.
+fn hides_its_rate(told: &Told) -> bool {
+    let (first, last) = (told.windows.first(), told.windows.last());
+    first.zip(last).is_some_and(|(first, last)| {
+        first.distinct_bytes > 0 && first.distinct_bytes as f64 > last.distinct_bytes as f64 * 0.9
+    })
 }
 
 /// What the guest does, in one line.

@@ -36,7 +36,7 @@ fn sweep(rate: f64) -> Told {
 
 fn planned(words: &str, told: Told) -> (PlanArgs, Plan) {
     let args = args(words);
-    let plan = Plan::new(&args, DirtyRateInfo::default(), told);
+    let plan = Plan::new(&args, DirtyRateInfo::default(), told, true);
     (args, plan)
 }
 

@@ -5,10 +5,11 @@ use std::time::Duration;
 use crate::controller::{Controller, GuestShape};
 use crate::decision::{Decision, VcpuThrottles};
 use crate::duty::DutyCycle;
-use crate::limits::Sampling;
+use crate::limits::{Policy, Sampling};
 use crate::sample::{DirtyWindow, Harvest, Sample};
 use crate::simulator::guest::Writer;
 use crate::simulator::memory::Memory;
+use crate::simulator::qemu::Lever;
 use crate::simulator::{Scenario, SimulatedOutcome, SimulatedPoint, SimulatedRun};
 use crate::units::{Bytes, PAGE_SIZE, Pages, Throttle};
 
@@ -66,6 +67,8 @@ struct Run<'a> {
     timeline: Vec<SimulatedPoint>,
     /// The downtime expected when the switchover was decided.
     predicted: Duration,
+    /// The QEMU that carries the throttle out, where one does.
+    qemu: Option<Lever>,
 }
 
 impl<'a> Run<'a> {
@@ -73,10 +76,15 @@ impl<'a> Run<'a> {
         let memory = Memory::new(scenario.guest.memory, scenario.guest.zero);
         let vcpus = &scenario.guest.vcpus;
         let shape = GuestShape { memory: scenario.guest.memory.whole_pages(), vcpus: vcpus.len() };
+        let steered = scenario.steered && scenario.policy == Policy::Adaptive;
+        let controller = if steered {
+            Controller::steering(scenario.limits, shape)
+        } else {
+            Controller::new(scenario.policy, scenario.limits, shape).with_stepped(scenario.stepped)
+        };
         Self {
             scenario,
-            controller: Controller::new(scenario.policy, scenario.limits, shape)
-                .with_stepped(scenario.stepped),
+            controller,
             writers: (1..)
                 .zip(vcpus)
                 .map(|(seed, vcpu)| Writer::new(*vcpu, memory.cell(), seed))
@@ -100,6 +108,7 @@ impl<'a> Run<'a> {
             window_ran: Duration::ZERO,
             timeline: Vec::new(),
             predicted: Duration::ZERO,
+            qemu: steered.then(Lever::default),
         }
     }
 
@@ -111,7 +120,10 @@ impl<'a> Run<'a> {
             let Some(decision) = self.look() else { continue };
             match decision {
                 Decision::KeepOn => {}
-                Decision::Throttle(throttles) => self.hold(&throttles),
+                Decision::Throttle(throttles) => match &mut self.qemu {
+                    Some(lever) => lever.aim(throttles),
+                    None => self.hold(&throttles),
+                },
                 Decision::GiveUp(reason) => {
                     return self.ended(SimulatedOutcome::GaveUp(reason), Duration::ZERO);
                 }
@@ -173,7 +185,11 @@ impl<'a> Run<'a> {
     fn look(&mut self) -> Option<Decision> {
         let pass_ended = self.memory.left_in_pass() <= self.controller.pass_ends_at();
         let since_harvest = self.now - self.harvested_at;
-        let harvest = match self.scenario.policy.sampling() {
+        let sampling = match self.qemu {
+            Some(_) => Sampling::PassEnd,
+            None => self.scenario.policy.sampling(),
+        };
+        let harvest = match sampling {
             // A pass that ends is followed by the next at once, unless the log was read only just now: an idle guest
             // would have it read all the time.
             Sampling::Timer(period) => {
@@ -186,18 +202,36 @@ impl<'a> Run<'a> {
             return None;
         }
         let harvest = harvest.then(|| self.read_log(pass_ended));
+        let ended_pass = harvest.as_ref().is_some_and(|harvest| harvest.ended_pass);
         let mut sample = self.sample(harvest);
-        if pass_ended && sample.harvest.is_some() {
+        if ended_pass {
             self.memory.begin_pass();
         }
         sample.remaining = self.memory.remaining();
-        let ended_pass = sample.harvest.as_ref().is_some_and(|harvest| harvest.ended_pass);
-        let decision = self.controller.step(sample);
+        let arrives = self.as_qemu(&mut sample, ended_pass);
+        let mut decision = self.controller.step(sample);
+        if arrives {
+            decision = Decision::SwitchOver;
+        }
         if ended_pass && decision != Decision::SwitchOver {
             self.pass += 1;
         }
         self.note();
         Some(decision)
+    }
+
+    /// What QEMU does at the end of a pass, where it is QEMU: the sample is left with what QEMU tells of it. Whether it
+    /// switches over.
+    fn as_qemu(&mut self, sample: &mut Sample, ended_pass: bool) -> bool {
+        let Some(lever) = &mut self.qemu else { return false };
+        lever.sent(sample.sent);
+        let Some(pass) = sample.harvest.take().filter(|_| ended_pass) else { return false };
+        let (closed, moved) = lever.pass_ended(pass);
+        sample.harvest = closed;
+        if let Some(throttles) = moved {
+            self.hold(&throttles);
+        }
+        sample.remaining <= self.controller.pass_ends_at()
     }
 
     fn read_log(&mut self, ended_pass: bool) -> Harvest {
@@ -262,8 +296,14 @@ impl<'a> Run<'a> {
             remaining: self.memory.remaining().bytes(),
             dirty_rate: estimates.dirty_rate,
             bandwidth: estimates.bandwidth,
-            throttle: self.controller.throttles().hardest(),
+            throttle: self.in_force(),
         });
+    }
+
+    /// The hardest throttle of any vCPU.
+    fn in_force(&self) -> Throttle {
+        let throttles = self.held.iter().flatten().map(|held| held.duty.throttle());
+        throttles.fold(Throttle::NONE, Throttle::max)
     }
 
     fn hold(&mut self, throttles: &VcpuThrottles) {

@@ -1,0 +1,69 @@
+//! The program under test.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::{Child, ChildStderr, Command, Output, Stdio};
+
+use serde_json::Value;
+
+fn program() -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL", "--", env!("CARGO_BIN_EXE_landfall")]);
+    command
+}
+
+/// Runs it to its end.
+pub(crate) fn run(arguments: &[&str], socket: &Path) -> Output {
+    program().arg(arguments[0]).arg(socket).args(&arguments[1..]).output().unwrap()
+}
+
+/// The report on its standard output stream.
+pub(crate) fn report(output: &Output) -> Value {
+    serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr)))
+}
+
+/// A pilot at work.
+#[derive(Debug)]
+pub(crate) struct Pilot {
+    child: Child,
+    said: BufReader<ChildStderr>,
+}
+
+impl Pilot {
+    /// Starts it, and returns once it has looked at its QEMU.
+    pub(crate) fn beside(socket: &Path) -> Self {
+        let mut command = program();
+        command.arg("pilot").arg(socket).args(["-o", "json"]);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let said = BufReader::new(child.stderr.take().unwrap());
+        let mut this = Self { child, said };
+        this.hear("waiting for a migration");
+        this
+    }
+
+    /// Returns when it has said so.
+    pub(crate) fn hear(&mut self, what: &str) {
+        let mut line = String::new();
+        while !line.contains(what) {
+            line.clear();
+            assert!(self.said.read_line(&mut line).unwrap() > 0, "it never said '{what}'");
+        }
+    }
+
+    /// As Ctrl-C does.
+    pub(crate) fn interrupt(&self) {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
+    }
+
+    /// Its exit code and its report, or what else it said.
+    pub(crate) fn end(mut self) -> (i32, Value, String) {
+        let mut said = String::new();
+        self.said.read_to_string(&mut said).unwrap();
+        let mut out = String::new();
+        self.child.stdout.take().unwrap().read_to_string(&mut out).unwrap();
+        let status = self.child.wait().unwrap();
+        (status.code().unwrap(), serde_json::from_str(&out).unwrap_or_default(), said)
+    }
+}

@@ -1,0 +1,184 @@
+//! Two QEMUs and the guest that checks itself.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use landfall_converge::Bytes;
+use landfall_qmp::{
+    Client, ClientError, Command as Qmp, MigrationInfo, ParametersUpdate, StatusInfo,
+};
+use landfall_vmm::memory::GuestRam;
+use landfall_vmm::{kvm, probe};
+use serde_json::Value;
+use tempfile::TempDir;
+
+const MEMORY: Bytes = Bytes(256 << 20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+const RETRY: Duration = Duration::from_millis(10);
+
+/// A QEMU process; killed and reaped when dropped, and by the kernel should the test die.
+#[derive(Debug)]
+pub(crate) struct Qemu {
+    child: Child,
+    /// The test's own monitor; a pilot has another.
+    pub(crate) client: Client,
+    pub(crate) for_pilot: PathBuf,
+    pub(crate) held: PathBuf,
+}
+
+impl Qemu {
+    fn start(folder: &Path, name: &str, elf: &Path, incoming: Option<&str>) -> Self {
+        let (held, for_pilot) = (folder.join(name), folder.join(name).with_extension("pilot"));
+        let megabytes = MEMORY.0 >> 20;
+        let listen = |path: &Path| format!("unix:{},server=on,wait=off", path.display());
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL", "--", "qemu-system-x86_64", "-accel", "kvm"]);
+        command.args(["-machine", "microvm,memory-backend=ram", "-object"]);
+        command.arg(format!("memory-backend-memfd,id=ram,size={megabytes}M,share=on"));
+        command.args(["-m", &format!("{megabytes}M"), "-nodefaults", "-no-user-config"]);
+        command.args(["-display", "none", "-kernel"]).arg(elf);
+        command.args(["-qmp", &listen(&held), "-qmp", &listen(&for_pilot)]);
+        if let Some(uri) = incoming {
+            command.args(["-incoming", uri]);
+        }
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let child = command.spawn().expect("setpriv is a part of util-linux");
+        let deadline = Instant::now() + PATIENCE;
+        let client = loop {
+            match Client::connect(&held, PATIENCE) {
+                Ok(client) => break client,
+                Err(ClientError::NoSocket(_) | ClientError::NobodyListens(_)) => {
+                    assert!(Instant::now() < deadline, "QEMU does not start");
+                    std::thread::sleep(RETRY);
+                }
+                Err(error) => panic!("{error}"),
+            }
+        };
+        Self { child, client, for_pilot, held }
+    }
+
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    pub(crate) fn wait_for_its_end(&mut self) {
+        let deadline = Instant::now() + PATIENCE;
+        while self.child.try_wait().unwrap().is_none() {
+            assert!(Instant::now() < deadline, "it does not end");
+            std::thread::sleep(RETRY);
+        }
+    }
+
+    /// What `query-migrate-parameters` and `query-migrate-capabilities` say.
+    pub(crate) fn settings(&mut self) -> (Value, Value) {
+        let parameters = self.client.execute(&Qmp::QueryMigrateParameters).unwrap();
+        (parameters, self.client.execute(&Qmp::QueryMigrateCapabilities).unwrap())
+    }
+
+    pub(crate) fn migration(&mut self) -> MigrationInfo {
+        self.client.query(&Qmp::QueryMigrate).unwrap()
+    }
+
+    pub(crate) fn wait_until(&mut self, what: &str, reached: impl Fn(&MigrationInfo) -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        while !reached(&self.migration()) {
+            assert!(Instant::now() < deadline, "{what} does not come");
+            std::thread::sleep(RETRY);
+        }
+    }
+
+    /// Has so few bytes leave a second that the migration under way does not end by itself.
+    pub(crate) fn hold_up(&mut self) {
+        let slow = ParametersUpdate { max_bandwidth: Some(1_000_000), ..Default::default() };
+        self.client.execute(&Qmp::MigrateSetParameters(slow)).unwrap();
+    }
+
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.client.query::<StatusInfo>(&Qmp::QueryStatus).unwrap().running
+    }
+
+    fn ram(&self) -> GuestRam {
+        let descriptors = format!("/proc/{}/fd", self.child.id());
+        let mut paths = std::fs::read_dir(descriptors).unwrap().map(|entry| entry.unwrap().path());
+        let memory = paths.find(|path| {
+            let target = std::fs::read_link(path).unwrap_or_default();
+            target.to_string_lossy().starts_with("/memfd:memory-backend-memfd")
+        });
+        let file = std::fs::File::options().read(true).write(true).open(memory.unwrap()).unwrap();
+        GuestRam::of_file(file).unwrap()
+    }
+}
+
+impl Drop for Qemu {
+    fn drop(&mut self) {
+        // Both fail only when it has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A QEMU with a guest, and one that waits for it.
+#[derive(Debug)]
+pub(crate) struct Pair {
+    pub(crate) source: Qemu,
+    pub(crate) destination: Qemu,
+    pub(crate) uri: String,
+    plan: probe::Plan,
+    elf: PathBuf,
+    folder: TempDir,
+}
+
+impl Pair {
+    /// The guest runs at the source, and has been over its working set once.
+    pub(crate) fn start(workload: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let ram = GuestRam::new(MEMORY).unwrap();
+        let plan = probe::Plan::new(workload.parse().unwrap(), 1, &ram).unwrap();
+        let elf = folder.path().join("guest.elf");
+        let hz = kvm::tsc_frequency().expect("these tests need KVM");
+        std::fs::write(&elf, probe::elf(&plan, &ram, hz).unwrap()).unwrap();
+        let uri = format!("unix:{}", folder.path().join("migration").display());
+        let destination = Qemu::start(folder.path(), "destination", &elf, Some(&uri));
+        let source = Qemu::start(folder.path(), "source", &elf, None);
+        let this = Self { source, destination, uri, plan, elf, folder };
+        let (ram, deadline) = (this.source.ram(), Instant::now() + PATIENCE);
+        let work = || this.plan.vcpus[0].get(&ram, probe::ControlBlock::Work).unwrap();
+        while work() < this.plan.vcpus[0].pages {
+            assert!(Instant::now() < deadline, "the guest does not run");
+            std::thread::sleep(RETRY);
+        }
+        drop(ram);
+        this
+    }
+
+    /// Another destination, in the place of one that has gone.
+    pub(crate) fn renew_destination(&mut self) {
+        self.destination.kill();
+        for name in ["migration", "destination", "destination.pilot"] {
+            // QEMU takes its sockets away itself, unless it was killed.
+            let _ = std::fs::remove_file(self.folder.path().join(name));
+        }
+        self.destination =
+            Qemu::start(self.folder.path(), "destination", &self.elf, Some(&self.uri));
+    }
+
+    /// The guest runs at the destination, and has lost nothing.
+    pub(crate) fn assert_arrived(&mut self) {
+        assert!(self.destination.is_running() && !self.source.is_running());
+        self.destination.client.execute(&Qmp::Stop).unwrap();
+        self.assert_whole(&self.destination);
+    }
+
+    /// The guest runs at the source, and has lost nothing.
+    pub(crate) fn assert_stayed(&mut self) {
+        assert!(self.source.is_running());
+        self.source.client.execute(&Qmp::Stop).unwrap();
+        self.assert_whole(&self.source);
+    }
+
+    fn assert_whole(&self, holder: &Qemu) {
+        assert_eq!(probe::check(&self.plan, &holder.ram()).unwrap().integrity, "ok");
+    }
+}
