@@ -1,11 +1,13 @@
 //! Landfall's tasks: `cargo xtask test` runs every test there is, `cargo xtask fuzz` fuzzes for longer, `cargo xtask
-//! compare` puts stock QEMU and Landfall side by side.
+//! compare` puts stock QEMU and Landfall side by side, `cargo xtask lab` moves a Linux guest in a KVM inside an emulated
+//! machine.
 
 #![forbid(unsafe_code)]
 
 mod command;
 mod compare;
 mod fuzz;
+mod lab;
 mod lint;
 mod model;
 mod python;
@@ -42,6 +44,11 @@ enum Task {
     },
     /// Migrates the same guest under stock QEMU and under Landfall, and shows what each takes and costs.
     Compare(compare::CompareArgs),
+    /// Boots and moves a Linux guest in a KVM of its own, inside a machine that QEMU emulates; no /dev/kvm is needed.
+    Lab(lab::LabArgs),
+    /// What the lab runs inside its machine.
+    #[command(hide = true)]
+    LabInside,
     /// Fuzzes the decoder of the wire protocol.
     Fuzz {
         /// For how long.
@@ -68,6 +75,8 @@ fn main() -> ExitCode {
         Task::Test { steps } if steps.is_empty() => step::run(STEPS, &workspace),
         Task::Test { steps } => step::run(steps, &workspace),
         Task::Compare(args) => compare::compare(&workspace, &args),
+        Task::Lab(args) => lab::lab(&workspace, args),
+        Task::LabInside => lab::lab_inside(),
         Task::Fuzz { minutes } => fuzz::run_long(&workspace, minutes),
     }
 }

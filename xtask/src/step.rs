@@ -73,6 +73,11 @@ pub(crate) const STEPS: &[Step] = &[
         about: "the decoder of the wire protocol, for 45 seconds",
         run: fuzz::run_short,
     },
+    Step {
+        name: "lab",
+        about: "a Linux guest boots in KVM and works through ten migrations, in an emulated machine",
+        run: crate::lab::trials,
+    },
 ];
 
 /// Runs every step whatever became of those before, and sums up.

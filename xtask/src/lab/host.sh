@@ -1,0 +1,18 @@
+#!/bin/busybox sh
+# The first program of a lab machine: mounts what every program expects, brings up KVM, and lets the lab begin.
+/bin/busybox --install -s /bin
+mount -t devtmpfs none /dev
+mount -t proc none /proc
+mount -t sysfs none /sys
+mount -t tmpfs none /tmp
+ip link set lo up
+while read -r module options; do
+    insmod "/modules/$module" $options
+done < /modules/order
+if [ "$lab" = shell ]; then
+    echo "Landfall is /bin/landfall, the kernel is /boot/vmlinuz, a guest's files are /boot/guest. 'exit' ends the lab."
+    setsid cttyhack sh
+else
+    xtask lab-inside
+fi
+poweroff -f

@@ -1,0 +1,88 @@
+//! The lab: a machine that QEMU emulates, with a processor that can run guests of its own, so that Landfall boots and moves
+//! a Linux as a distribution ships it, in a KVM that is the real one, on a host that has none.
+
+mod archive;
+mod images;
+mod inside;
+mod machine;
+mod modules;
+mod packages;
+
+use std::fs;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Args;
+
+pub(crate) use self::inside::lab_inside;
+use self::machine::Machine;
+use self::packages::{Packages, qemu};
+use crate::step::Outcome;
+use crate::workspace::Workspace;
+
+/// It takes two minutes or so on a host with nothing else to do.
+const LIMIT: Duration = Duration::from_secs(15 * 60);
+
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct LabArgs {
+    /// Only a prompt in the lab machine.
+    #[arg(long)]
+    shell: bool,
+}
+
+/// The lab, asked for by itself.
+pub(crate) fn lab(workspace: &Workspace, args: LabArgs) -> ExitCode {
+    let done = match prepared(workspace) {
+        Ok(lab) if args.shell => lab.machine().shell(),
+        Ok(lab) => lab.machine().run(LIMIT),
+        Err(Trouble::Missing(what) | Trouble::Fault(what)) => Err(what),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The lab as a step of the tests.
+pub(crate) fn trials(workspace: &Workspace) -> Outcome {
+    match prepared(workspace) {
+        Ok(lab) => lab.machine().run(LIMIT).into(),
+        Err(Trouble::Missing(what)) => Outcome::Skipped(what),
+        Err(Trouble::Fault(what)) => Outcome::Failed(what),
+    }
+}
+
+/// Why there is no lab.
+enum Trouble {
+    /// Something is not on this host and cannot be had.
+    Missing(String),
+    /// What is here does not work.
+    Fault(String),
+}
+
+/// What a lab machine is made of.
+struct Lab {
+    qemu: &'static str,
+    kernel: std::path::PathBuf,
+    disk: std::path::PathBuf,
+}
+
+impl Lab {
+    fn machine(&self) -> Machine<'_> {
+        Machine { qemu: self.qemu, kernel: &self.kernel, disk: &self.disk }
+    }
+}
+
+fn prepared(workspace: &Workspace) -> Result<Lab, Trouble> {
+    let folder = workspace.target().join("lab");
+    let unwritable = |error| Trouble::Fault(format!("{}: {error}", folder.display()));
+    fs::create_dir_all(&folder).map_err(unwritable)?;
+    let qemu = qemu(workspace).map_err(Trouble::Missing)?;
+    let packages = Packages::fetch(workspace).map_err(Trouble::Missing)?;
+    let kernel = packages.kernel().map_err(Trouble::Missing)?;
+    let disk = images::host_disk(workspace, &packages).map_err(Trouble::Fault)?;
+    Ok(Lab { qemu, kernel, disk })
+}
