@@ -79,6 +79,10 @@ pub(crate) enum PlanError {
     NotMeasured(String),
 }
 
+/// How much faster a guest is taken to be that has rewritten all it has within the shortest time that QEMU counts in; as the
+/// controller takes it to be once it steers.
+const HIDDEN: f64 = 8.0;
+
 /// A prediction, and what it stands on.
 pub(crate) struct Plan {
     info: DirtyRateInfo,
@@ -157,6 +161,9 @@ impl Plan {
             ..Limits::default()
         };
         scenario.steered = !own;
+        if !own && hides_its_rate(&told) {
+            scenario.guest.vcpus.iter_mut().for_each(|vcpu| vcpu.rate = vcpu.rate * HIDDEN);
+        }
         scenario.log_knows_vcpus = !measured.vcpu_rates.is_empty();
         let sync = Duration::try_from_secs_f64(told.sync_ms / 1e3).unwrap_or_default();
         scenario.fixed_downtime = FIXED_DOWNTIME + sync;
@@ -197,14 +204,21 @@ impl Plan {
         // Writing to a string does not fail.
         let _ = writeln!(text, "measured  {}", habit(told));
         if self.scenario.steered && hides_its_rate(told) {
-            text += "          QEMU counts no more often than this: the guest may be much faster\n";
+            let _ = writeln!(
+                text,
+                "          within {}, the shortest that QEMU counts in: it may be faster, and {HIDDEN} times that is planned for",
+                milliseconds(told.windows.first().map_or(0.0, |window| window.window_ms)),
+            );
         }
-        let _ = writeln!(
-            text,
-            "          {} of {} of memory hold anything but zeros",
-            Bytes(told.non_zero_bytes),
-            Bytes(told.memory_bytes)
-        );
+        let (used, all) = (Bytes(told.non_zero_bytes), Bytes(told.memory_bytes));
+        let _ = if self.scenario.steered {
+            writeln!(
+                text,
+                "          how much of its {all} is zeros QEMU does not tell: none is taken to be"
+            )
+        } else {
+            writeln!(text, "          {used} of {all} of memory hold anything but zeros")
+        };
         let _ = writeln!(
             text,
             "assumed   the link carries {}; downtime has a fixed part of {} and a limit of {}",
@@ -247,6 +261,7 @@ impl Plan {
             "machine": if self.scenario.steered { "qemu" } else { "landfall" },
             "measured": {
                 "dirty_rate_is_at_least": self.scenario.steered && hides_its_rate(&self.told),
+                "non_zero_is_known": !self.scenario.steered,
                 "measured_for_ms": self.info.calc_time,
                 "mode": self.info.mode,
                 "dirty_rate_bytes_per_second": self.told.dirty_rate_bytes_per_second,

@@ -133,3 +133,16 @@ fn a_guest_is_watched_for_fifty_milliseconds_to_a_minute() {
     }
     assert!(watch("3").is_err(), "a bare number has no unit");
 }
+
+#[test]
+fn a_guest_of_qemus_that_may_hide_its_rate_is_not_promised_to_arrive_unaided() {
+    let args = args("");
+    let mut told = sweep(134.0);
+    // All that QEMU before 8.2 counts in: whole seconds.
+    told.windows = vec![told.windows[5], told.windows[6]];
+    let plan = Plan::new(&args, DirtyRateInfo::default(), told, false);
+    assert!(!plan.arrives(Policy::Off) && plan.arrives(Policy::Adaptive));
+    assert!(plan.text(&args).contains("8 times that is planned for"), "{}", plan.text(&args));
+    assert_eq!(plan.json(&args)["machine"], "qemu");
+    assert_eq!(plan.json(&args)["measured"]["dirty_rate_is_at_least"], true);
+}

@@ -123,3 +123,17 @@ fn at_its_time_limit_a_guest_goes_over_whatever_the_downtime() {
     assert_eq!(report["max_throttle"], 0.01, "{report}");
     pair.assert_arrived();
 }
+
+#[test]
+#[ignore = "needs QEMU: cargo xtask test qemu"]
+fn what_a_migration_would_do_is_told_from_what_qemu_counts() {
+    for (workload, unaided) in [(BUSY, false), (LIGHT, true)] {
+        let pair = Pair::start(workload);
+        let arguments = ["plan", "--bandwidth", "125MB/s", "--for", "2s", "-o", "json"];
+        let output = run(&arguments, &pair.source.for_pilot);
+        let plan = report(&output);
+        assert_eq!(output.status.code(), Some(0), "{plan}");
+        assert_eq!((&plan["machine"], &plan["arrives"]), (&json!("qemu"), &json!(true)));
+        assert_eq!(plan["arrives_unaided"], unaided, "{plan}");
+    }
+}
