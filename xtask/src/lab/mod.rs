@@ -20,8 +20,8 @@ use self::packages::{Packages, qemu};
 use crate::step::Outcome;
 use crate::workspace::Workspace;
 
-/// It takes two minutes or so on a host with nothing else to do.
-const LIMIT: Duration = Duration::from_secs(15 * 60);
+/// It takes five minutes or so on a host with nothing else to do.
+const LIMIT: Duration = Duration::from_secs(30 * 60);
 
 #[derive(Clone, Copy, Debug, Args)]
 pub(crate) struct LabArgs {

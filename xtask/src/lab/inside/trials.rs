@@ -27,7 +27,7 @@ const FIRST_PORT: u16 = 4444;
 /// Nothing here depends on the speed of the host, which is an emulated one. The digest that is compared at both ends takes
 /// long there, and out of the downtime.
 const CONDITIONS: [&str; 7] =
-    ["--verify", "--bandwidth", "40MB/s", "--max-downtime", "4s", "--peer-timeout", "120s"];
+    ["--verify", "--bandwidth", "16MB/s", "--max-downtime", "4s", "--peer-timeout", "120s"];
 
 /// Boots a guest, and waits for its first words.
 fn boot(host: &mut Host, words: &str) -> Result<Process, String> {
