@@ -1,29 +1,110 @@
 //! Stock QEMU, steered by this program.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use landfall_vmm::kvm;
 
-use crate::command::{cargo, run, works};
+use crate::command::{cargo, program, run, works};
 use crate::step::Outcome;
 use crate::tools;
 use crate::workspace::Workspace;
 
 const PROGRAM: &str = "qemu-system-x86_64";
 const PACKAGE: &str = "qemu-system-x86";
+/// What the newest one is made of, beside libraries that the older one has brought.
+const PACKAGES: [&str; 4] = [PACKAGE, "qemu-system-common", "qemu-system-data", "seabios"];
+const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
+/// With the QEMU that the distribution has.
 pub(crate) fn steered(workspace: &Workspace) -> Outcome {
-    if let Err(error) = kvm::is_available() {
-        return Outcome::Skipped(format!("QEMU's guests need KVM here: {error}"));
-    }
-    let installed = || works(Command::new(PROGRAM).arg("--version"));
-    if !installed()
-        && let Err(missing) = tools::debian(workspace, &[PACKAGE])
-    {
+    if let Err(missing) = kvm_and_qemu(workspace) {
         return Outcome::Skipped(missing);
     }
+    tests(workspace, Path::new(PROGRAM)).into()
+}
+
+/// With the newest one among the distribution's backports.
+pub(crate) fn newest_steered(workspace: &Workspace) -> Outcome {
+    match kvm_and_qemu(workspace).and_then(|()| newest(workspace)) {
+        Ok(qemu) => tests(workspace, &qemu).into(),
+        Err(missing) => Outcome::Skipped(missing),
+    }
+}
+
+fn kvm_and_qemu(workspace: &Workspace) -> Result<(), String> {
+    kvm::is_available().map_err(|error| format!("QEMU's guests need KVM here: {error}"))?;
+    if works(Command::new(PROGRAM).arg("--version")) {
+        return Ok(());
+    }
+    tools::debian(workspace, &[PACKAGE])
+}
+
+fn tests(workspace: &Workspace, qemu: &Path) -> Result<(), String> {
     // One at a time: each has two machines, and a guest that keeps a core busy.
     let tests =
         ["test", "--package", "landfall", "--test", "qemu", "--", "--ignored", "--test-threads=1"];
-    run(&mut cargo(workspace, tests)).into()
+    run(cargo(workspace, tests).env("QEMU", qemu))
+}
+
+/// Fetches the newest QEMU into a folder of our own, beside the one that is installed.
+fn newest(workspace: &Workspace) -> Result<PathBuf, String> {
+    let folder = workspace.target().join("qemu-newest");
+    let start = folder.join("qemu");
+    if works(Command::new(&start).arg("--version")) {
+        return Ok(start);
+    }
+    let release = fs::read_to_string("/etc/os-release").unwrap_or_default();
+    let codename = release
+        .lines()
+        .find_map(|line| line.strip_prefix("VERSION_CODENAME="))
+        .filter(|_| Path::new(KEYRING).exists())
+        .ok_or("backports of QEMU are taken from Debian, which this is not")?;
+    fetch(workspace, &folder, codename)
+        .map_err(|error| format!("no newer QEMU among the backports of {codename}: {error}"))?;
+    let data = folder.join("root/usr");
+    let script = format!(
+        "#!/bin/sh\nexec '{0}/bin/{PROGRAM}' -L '{0}/share/qemu' -L '{0}/share/seabios' \"$@\"\n",
+        data.display()
+    );
+    let written = fs::write(&start, script)
+        .and_then(|()| fs::set_permissions(&start, fs::Permissions::from_mode(0o755)));
+    written.map_err(|error| format!("{}: {error}", start.display()))?;
+    if works(Command::new(&start).arg("--version")) {
+        Ok(start)
+    } else {
+        Err("the newest QEMU needs libraries that this release does not have".to_owned())
+    }
+}
+
+fn fetch(workspace: &Workspace, folder: &Path, codename: &str) -> Result<(), String> {
+    let sources = folder.join("sources.list");
+    let line = format!(
+        "deb [signed-by={KEYRING}] http://deb.debian.org/debian {codename}-backports main\n"
+    );
+    let written =
+        fs::create_dir_all(folder.join("lists/partial")).and_then(|()| fs::write(&sources, line));
+    written.map_err(|error| format!("{}: {error}", folder.display()))?;
+    // With a list of sources of its own, so that the system's stays as it is.
+    let apt = |arguments: &[&str]| {
+        let mut command = program(workspace, "apt-get", arguments);
+        command.current_dir(folder);
+        command.args(["-o", &format!("Dir::Etc::sourcelist={}", sources.display())]);
+        command.args(["-o", "Dir::Etc::sourceparts=-"]);
+        command.args(["-o", &format!("Dir::State::lists={}", folder.join("lists").display())]);
+        run(&mut command)
+    };
+    apt(&["update"])?;
+    apt(&[&["download"], PACKAGES.as_slice()].concat())?;
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.extension().is_some_and(|extension| extension == "deb") {
+            let root = folder.join("root");
+            let unpack = ["-x".as_ref(), path.as_os_str(), root.as_os_str()];
+            run(&mut program(workspace, "dpkg-deb", unpack))?;
+        }
+    }
+    Ok(())
 }

@@ -69,6 +69,11 @@ pub(crate) const STEPS: &[Step] = &[
     },
     Step { name: "qemu", about: "stock QEMU is steered, and left as it was", run: qemu::steered },
     Step {
+        name: "qemu-newest",
+        about: "so is the newest that the distribution offers",
+        run: qemu::newest_steered,
+    },
+    Step {
         name: "fuzz",
         about: "the decoder of the wire protocol, for 45 seconds",
         run: fuzz::run_short,

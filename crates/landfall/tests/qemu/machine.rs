@@ -33,7 +33,8 @@ impl Qemu {
         let megabytes = MEMORY.0 >> 20;
         let listen = |path: &Path| format!("unix:{},server=on,wait=off", path.display());
         let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "KILL", "--", "qemu-system-x86_64", "-accel", "kvm"]);
+        let qemu = std::env::var_os("QEMU").unwrap_or_else(|| "qemu-system-x86_64".into());
+        command.args(["--pdeathsig", "KILL", "--"]).arg(qemu).args(["-accel", "kvm"]);
         command.args(["-machine", "microvm,memory-backend=ram", "-object"]);
         command.arg(format!("memory-backend-memfd,id=ram,size={megabytes}M,share=on"));
         command.args(["-m", &format!("{megabytes}M"), "-nodefaults", "-no-user-config"]);
