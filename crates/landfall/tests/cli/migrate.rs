@@ -179,13 +179,24 @@ fn what_the_machine_refuses_is_told_with_its_reason() {
 }
 
 #[test]
-fn a_qemu_is_recognised() {
+fn a_qemu_is_recognised_and_not_asked_for_what_it_cannot_do() {
     let qemu = VersionTriple { major: 7, minor: 2, micro: 22 };
     let version = Version { qemu, package: "Debian 1:7.2".into() };
     let machine = Machine::of_version(Script::Forever, version);
-    let ended = machine.run("migrate", &[DESTINATION]);
+    let ended = machine.run("migrate", &[DESTINATION, "--verify"]);
     assert_eq!(ended.code, Some(1));
-    assert!(ended.stderr.contains("QEMU 7.2.22"), "{ended:?}");
+    assert!(ended.stderr.contains("QEMU, which compares no digests"), "{ended:?}");
+}
+
+#[test]
+fn a_machine_of_landfalls_own_needs_no_pilot_and_has_no_post_copy() {
+    let machine = Machine::playing(Script::Forever);
+    let ended = machine.run("pilot", &[]);
+    assert_eq!(ended.code, Some(1));
+    assert!(ended.last_line().contains("landfall migrate SOCKET URI"), "{ended:?}");
+    let ended = machine.run("migrate", &[DESTINATION, "--on-limit", "postcopy"]);
+    assert_eq!(ended.code, Some(1));
+    assert!(ended.stderr.contains("QEMU alone"), "{ended:?}");
 }
 
 #[test]
