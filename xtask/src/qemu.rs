@@ -13,33 +13,30 @@ use crate::tools;
 use crate::workspace::Workspace;
 
 const PROGRAM: &str = "qemu-system-x86_64";
-const PACKAGE: &str = "qemu-system-x86";
 /// What the newest one is made of, beside libraries that the older one has brought.
-const PACKAGES: [&str; 4] = [PACKAGE, "qemu-system-common", "qemu-system-data", "seabios"];
+const PACKAGES: [&str; 4] =
+    ["qemu-system-x86", "qemu-system-common", "qemu-system-data", "seabios"];
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
 /// With the QEMU that the distribution has.
 pub(crate) fn steered(workspace: &Workspace) -> Outcome {
-    if let Err(missing) = kvm_and_qemu(workspace) {
-        return Outcome::Skipped(missing);
+    match kvm_and_qemu(workspace) {
+        Ok(qemu) => tests(workspace, Path::new(qemu)).into(),
+        Err(missing) => Outcome::Skipped(missing),
     }
-    tests(workspace, Path::new(PROGRAM)).into()
 }
 
 /// With the newest one among the distribution's backports.
 pub(crate) fn newest_steered(workspace: &Workspace) -> Outcome {
-    match kvm_and_qemu(workspace).and_then(|()| newest(workspace)) {
+    match kvm_and_qemu(workspace).and_then(|_| newest(workspace)) {
         Ok(qemu) => tests(workspace, &qemu).into(),
         Err(missing) => Outcome::Skipped(missing),
     }
 }
 
-fn kvm_and_qemu(workspace: &Workspace) -> Result<(), String> {
+fn kvm_and_qemu(workspace: &Workspace) -> Result<&'static str, String> {
     kvm::is_available().map_err(|error| format!("QEMU's guests need KVM here: {error}"))?;
-    if works(Command::new(PROGRAM).arg("--version")) {
-        return Ok(());
-    }
-    tools::debian(workspace, &[PACKAGE])
+    tools::qemu(workspace)
 }
 
 fn tests(workspace: &Workspace, qemu: &Path) -> Result<(), String> {
@@ -101,9 +98,7 @@ fn fetch(workspace: &Workspace, folder: &Path, codename: &str) -> Result<(), Str
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let path = entry.path();
         if path.extension().is_some_and(|extension| extension == "deb") {
-            let root = folder.join("root");
-            let unpack = ["-x".as_ref(), path.as_os_str(), root.as_os_str()];
-            run(&mut program(workspace, "dpkg-deb", unpack))?;
+            tools::unpack(workspace, &path, &folder.join("root"))?;
         }
     }
     Ok(())

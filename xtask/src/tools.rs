@@ -1,5 +1,6 @@
 //! Tools that tests need, installed where this is possible.
 
+use std::path::Path;
 use std::process::Command;
 
 use crate::command::{cargo, output, run, works};
@@ -27,6 +28,27 @@ pub(crate) fn debian(workspace: &Workspace, packages: &[&str]) -> Result<(), Str
     apt(&install)
         .or_else(|_| apt(&["update"]).and_then(|()| apt(&install)))
         .map_err(|error| format!("{error}; {}", by_hand()))
+}
+
+/// Makes sure that there is a QEMU, by installing it; gives its program.
+///
+/// # Errors
+/// As [`debian`].
+pub(crate) fn qemu(workspace: &Workspace) -> Result<&'static str, String> {
+    const QEMU: &str = "qemu-system-x86_64";
+    if !works(Command::new(QEMU).arg("--version")) {
+        debian(workspace, &["qemu-system-x86"])?;
+    }
+    Ok(QEMU)
+}
+
+/// Unpacks a Debian package without installing it.
+///
+/// # Errors
+/// When it is none, or the folder cannot be written.
+pub(crate) fn unpack(workspace: &Workspace, package: &Path, to: &Path) -> Result<(), String> {
+    let arguments = ["--extract".as_ref(), package.as_os_str(), to.as_os_str()];
+    run(&mut crate::command::program(workspace, "dpkg-deb", arguments))
 }
 
 /// Makes sure that there is a cargo command, by installing its package.

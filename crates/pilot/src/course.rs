@@ -9,7 +9,7 @@ use landfall_qmp::{MigrationInfo, RamStats};
 
 use crate::bill::{Bill, Change, Outcome, Point};
 use crate::lever::Aim;
-use crate::readings::{Readings, throttle};
+use crate::readings::{Readings, page_size, throttle};
 
 /// Points kept of a time line; of a migration of hours only every second, fourth, … point.
 const MOST_POINTS: usize = 4096;
@@ -109,24 +109,19 @@ impl Course {
         if !self.seen_points.is_multiple_of(self.keep_every) {
             return;
         }
-        let dirty_rate = self.ram.dirty_pages_rate as f64 * self.page_size() as f64;
         self.timeline.push(Point {
             at: self.elapsed,
             pass,
             remaining: Bytes(self.ram.remaining),
-            dirty_rate: ByteRate::new(dirty_rate),
+            dirty_rate: self.dirty_rate(),
             bandwidth,
             throttle: self.in_force,
         });
     }
 
-    fn page_size(&self) -> u64 {
-        if self.ram.page_size == 0 { PAGE_SIZE } else { self.ram.page_size }
-    }
-
     /// Bytes dirtied a second of wall time, as QEMU told it last.
     pub(crate) fn dirty_rate(&self) -> ByteRate {
-        ByteRate::new(self.ram.dirty_pages_rate as f64 * self.page_size() as f64)
+        ByteRate::new(self.ram.dirty_pages_rate as f64 * page_size(&self.ram) as f64)
     }
 
     /// The bill, with QEMU's last words.

@@ -53,8 +53,12 @@ pub(crate) fn throttle(info: &MigrationInfo) -> Throttle {
 
 /// Pages of 4 KiB in so many of QEMU's, which are the target's.
 fn pages(count: u64, ram: &RamStats) -> Pages {
-    let size = if ram.page_size == 0 { PAGE_SIZE } else { ram.page_size };
-    Pages(count.saturating_mul(size) / PAGE_SIZE)
+    Pages(count.saturating_mul(page_size(ram)) / PAGE_SIZE)
+}
+
+/// Bytes of one of QEMU's pages, which old versions do not tell.
+pub(crate) fn page_size(ram: &RamStats) -> u64 {
+    if ram.page_size == 0 { PAGE_SIZE } else { ram.page_size }
 }
 
 impl Readings {

@@ -16,8 +16,9 @@ use clap::Args;
 
 pub(crate) use self::inside::lab_inside;
 use self::machine::Machine;
-use self::packages::{Packages, qemu};
+use self::packages::Packages;
 use crate::step::Outcome;
+use crate::tools;
 use crate::workspace::Workspace;
 
 /// It takes five minutes or so on a host with nothing else to do.
@@ -80,7 +81,7 @@ fn prepared(workspace: &Workspace) -> Result<Lab, Trouble> {
     let folder = workspace.target().join("lab");
     let unwritable = |error| Trouble::Fault(format!("{}: {error}", folder.display()));
     fs::create_dir_all(&folder).map_err(unwritable)?;
-    let qemu = qemu(workspace).map_err(Trouble::Missing)?;
+    let qemu = tools::qemu(workspace).map_err(Trouble::Missing)?;
     let packages = Packages::fetch(workspace).map_err(Trouble::Missing)?;
     let kernel = packages.kernel().map_err(Trouble::Missing)?;
     let disk = images::host_disk(workspace, &packages).map_err(Trouble::Fault)?;

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::command::{output, program, run, works};
+use crate::command::{output, program, run};
 use crate::tools;
 use crate::workspace::Workspace;
 
@@ -42,7 +42,7 @@ impl Packages {
             download(workspace, &fetched, package)?;
         }
         for package in OTHERS.into_iter().chain([&image[..]]) {
-            unpack(workspace, &newest(&fetched, package)?, &unpacked)?;
+            tools::unpack(workspace, &newest(&fetched, package)?, &unpacked)?;
         }
         fs::rename(&unpacked, &packages.root).map_err(unwritable)?;
         packages.kernel()?;
@@ -78,11 +78,6 @@ fn depends(package: &Path) -> Result<String, String> {
     if name.is_empty() { Err(format!("{KERNEL} names no kernel")) } else { Ok(name.to_owned()) }
 }
 
-fn unpack(workspace: &Workspace, package: &Path, to: &Path) -> Result<(), String> {
-    let arguments = ["--extract".as_ref(), package.as_os_str(), to.as_os_str()];
-    run(&mut program(workspace, "dpkg-deb", arguments))
-}
-
 /// The package's file; one that was fetched later has the greater version.
 fn newest(folder: &Path, package: &str) -> Result<PathBuf, String> {
     let mut files = beginning_with(folder, &format!("{package}_"))?;
@@ -103,14 +98,4 @@ fn beginning_with(folder: &Path, prefix: &str) -> Result<Vec<PathBuf>, String> {
         path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(prefix))
     };
     Ok(entries.flatten().map(|entry| entry.path()).filter(fits).collect())
-}
-
-/// Makes sure that there is a QEMU, by installing it.
-pub(super) fn qemu(workspace: &Workspace) -> Result<&'static str, String> {
-    const QEMU: &str = "qemu-system-x86_64";
-    let is_here = || works(std::process::Command::new(QEMU).arg("--version"));
-    if !is_here() {
-        tools::debian(workspace, &["qemu-system-x86"])?;
-    }
-    Ok(QEMU)
 }
