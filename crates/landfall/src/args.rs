@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use landfall_migrate::options::Uri;
 
+use crate::cert::CertCommand;
 use crate::demo::DemoArgs;
 use crate::exit::EXIT_CODES;
 use crate::limits::LimitArgs;
@@ -24,6 +25,9 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Makes the certificates by which hosts know each other.
+    #[command(subcommand)]
+    Cert(CertCommand),
     /// Shows it: migrates a busy guest on this machine without auto-converge and with it.
     Demo(DemoArgs),
     /// Moves the guest of a running machine to a destination, and follows it until it has arrived.

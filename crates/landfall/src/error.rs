@@ -4,9 +4,11 @@ use std::error::Error;
 use std::io;
 use std::path::PathBuf;
 
+use landfall_identity::IdentityError;
 use landfall_pilot::PilotError;
 use landfall_qmp::ClientError;
 
+use crate::cert;
 use crate::demo::DemoError;
 use crate::exit::Exit;
 use crate::follow::FollowError;
@@ -42,6 +44,8 @@ pub(crate) enum CliError {
     Demo(#[from] DemoError),
     #[error("the machine could not be run")]
     VmRun(#[from] VmRunError),
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
     #[error("Ctrl-C cannot be caught")]
     Signals(#[from] ctrlc::Error),
     #[error("the result could not be written")]
@@ -111,6 +115,7 @@ impl CliError {
             }
             Self::Demo(error) => Some(error.advice().to_owned()),
             Self::VmRun(_) => None,
+            Self::Identity(error) => cert::advice(error),
             Self::Signals(_) | Self::Json(_) => {
                 Some("this is a mistake in Landfall: please report it".to_owned())
             }

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod cert;
 mod demo;
 mod error;
 mod exit;
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
         .with_writer(std::io::stderr)
         .init();
     let result = match cli.command {
+        Command::Cert(command) => cert::cert(&command),
         Command::Demo(args) => demo::demo(&args),
         Command::Migrate(args) => migrate::migrate(&args),
         Command::Migration(command) => migration::migration(&command),

@@ -25,4 +25,5 @@ pub mod wire;
 pub use control::{Control, Handle, control};
 pub use destination::{Arrival, Listener, ReceiveError};
 pub use dirty_set::channel_of;
+pub use landfall_identity::{Identity, IdentityError};
 pub use source::migrate_out;
