@@ -12,6 +12,7 @@ use crate::limits::LimitArgs;
 use crate::migration::MigrationCommand;
 use crate::pilot::PilotArgs;
 use crate::plan::PlanArgs;
+use crate::security::SecurityArgs;
 use crate::simulate::SimulateArgs;
 use crate::vm_run::VmRunArgs;
 
@@ -81,7 +82,7 @@ pub(crate) enum Switch {
 pub(crate) struct MigrateArgs {
     /// The QMP socket of the machine that runs the guest.
     pub(crate) socket: PathBuf,
-    /// Where the destination listens: tcp:HOST:PORT or unix:PATH.
+    /// Where the destination listens: tls:HOST:PORT, tcp:HOST:PORT or unix:PATH.
     pub(crate) uri: Uri,
     /// Throttle the guest where the migration would not arrive otherwise.
     #[arg(long, value_enum, default_value_t, value_name = "SWITCH")]
@@ -94,6 +95,11 @@ pub(crate) struct MigrateArgs {
     /// The longest migration, as in 15min; no limit if not given.
     #[arg(long, value_name = "DURATION", value_parser = crate::quantities::duration)]
     pub(crate) time_limit: Option<std::time::Duration>,
+    #[command(flatten)]
+    pub(crate) security: SecurityArgs,
+    /// The name in the destination's certificate, where it is not HOST.
+    #[arg(long, value_name = "NAME", help_heading = "Security")]
+    pub(crate) tls_name: Option<String>,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
 }

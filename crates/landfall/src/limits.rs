@@ -123,13 +123,13 @@ impl LimitArgs {
             cpu_throttle_initial: Some(max_cpu_throttle.min(20)),
             cpu_throttle_increment: Some(10),
             throttle_trigger_threshold: Some(50),
-            multifd_channels: None,
             policy: Some(self.policy),
             max_stall: Some(self.max_stall),
             time_limit: Some(time_limit.unwrap_or_default()),
             on_limit: Some(self.on_limit.native().unwrap_or_default()),
             verify: Some(self.verify),
             peer_timeout: Some(self.peer_timeout),
+            ..ParametersUpdate::default()
         }
     }
 }

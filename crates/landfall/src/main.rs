@@ -18,6 +18,7 @@ mod progress;
 mod qemu;
 mod quantities;
 mod render;
+mod security;
 mod settle;
 mod simulate;
 mod status;

@@ -39,7 +39,8 @@ fn migrate_own(args: &MigrateArgs, mut client: Client) -> Result<Exit, CliError>
     let monitor = |source| CliError::Monitor { socket: socket(), source };
     args.limits.on_limit.native().ok_or(ONLY_QEMU)?;
     let interrupts = Interrupts::install()?;
-    let parameters = args.limits.parameters(args.bandwidth, args.time_limit);
+    let mut parameters = args.limits.parameters(args.bandwidth, args.time_limit);
+    args.security.add_to(&mut parameters, args.tls_name.as_deref());
     let auto_converge = args.auto_converge == Switch::On;
     begin(&mut client, args.uri.to_string(), auto_converge, parameters).map_err(monitor)?;
     let report = {
@@ -64,6 +65,11 @@ fn migrate_qemu(args: &MigrateArgs, client: Client) -> Result<Exit, CliError> {
     if args.limits.verify {
         let why = "cannot be had with QEMU, which compares no digests";
         return Err(CliError::Flag { flag: "--verify", why });
+    }
+    if args.security.is_given() || args.tls_name.is_some() {
+        let flag = if args.security.insecure { "--insecure" } else { "--tls-identity" };
+        let why = "cannot be had with QEMU, which has TLS of its own: set its parameter tls-creds";
+        return Err(CliError::Flag { flag, why });
     }
     let machine = name_of(&args.socket);
     let failed = failed(&machine);

@@ -17,6 +17,7 @@ use landfall_vmm::process::{End, GuestOrigin, RunError, RunOptions, run};
 
 use crate::error::CliError;
 use crate::exit::Exit;
+use crate::security::SecurityArgs;
 
 /// What runs the guest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -78,9 +79,11 @@ pub(crate) struct VmRunArgs {
     /// Where the monitor listens: the path of a Unix socket.
     #[arg(long, value_name = "SOCKET")]
     pub(crate) qmp: PathBuf,
-    /// Wait for a guest to come in at tcp:HOST:PORT or unix:PATH.
+    /// Wait for a guest to come in at tls:HOST:PORT, tcp:HOST:PORT or unix:PATH.
     #[arg(long, value_name = "URI")]
     pub(crate) incoming: Option<Uri>,
+    #[command(flatten)]
+    pub(crate) security: SecurityArgs,
     /// End when the standard input stream ends, so that a machine does not outlive who started it.
     #[arg(long, hide = true)]
     pub(crate) with_parent: bool,
@@ -140,6 +143,7 @@ impl ProbeArgs {
 
 impl VmRunArgs {
     fn options(self) -> RunOptions {
+        let security = self.security.security();
         let boot = self.kernel.files();
         let guest = match self.incoming {
             Some(uri) => GuestOrigin::Incoming(uri),
@@ -160,7 +164,13 @@ impl VmRunArgs {
             },
         };
         // The standard input stream is the parent's, where there is one.
-        RunOptions { qmp: self.qmp, guest, serial: self.serial, reads_stdin: !self.with_parent }
+        RunOptions {
+            qmp: self.qmp,
+            guest,
+            security,
+            serial: self.serial,
+            reads_stdin: !self.with_parent,
+        }
     }
 }
 

@@ -1,46 +1,95 @@
-//! A stream to the other side, over TCP or a Unix socket.
+//! A stream to the other side, over TCP, TLS over TCP, or a Unix socket.
 
 use std::io::{self, IoSlice, Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream, ToSocketAddrs};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rustls::ServerConfig;
+
 use crate::options::Uri;
+use crate::security::{Security, SecurityError};
+use crate::tls::Tls;
+use crate::wire::WireError;
 
 /// A connected stream.
 #[derive(Debug)]
 pub(crate) enum Channel {
     Tcp(TcpStream),
+    Tls(Arc<Tls>),
     Unix(UnixStream),
 }
 
-macro_rules! each {
-    ($self:expr, $stream:ident => $do:expr) => {
+/// Does the same with the socket, whatever it is.
+macro_rules! socket {
+    ($self:expr, $socket:ident => $do:expr) => {
         match $self {
-            Channel::Tcp($stream) => $do,
-            Channel::Unix($stream) => $do,
+            Channel::Tcp($socket) => $do,
+            Channel::Tls(tls) => {
+                let $socket = &tls.socket;
+                $do
+            }
+            Channel::Unix($socket) => $do,
         }
     };
 }
 
+/// Why there is no channel.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConnectError {
+    #[error(transparent)]
+    Security(#[from] SecurityError),
+    #[error(transparent)]
+    Wire(WireError),
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
 impl Channel {
     /// Connects to a destination; gives up after `timeout`.
-    pub(crate) fn connect(uri: &Uri, timeout: Duration) -> io::Result<Self> {
-        match uri {
-            Uri::Unix(path) => UnixStream::connect(path).map(Self::Unix),
-            Uri::Tcp(address) => {
-                let mut last = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
-                for address in address.to_socket_addrs()? {
-                    match TcpStream::connect_timeout(&address, timeout) {
-                        Ok(stream) => return Self::tcp(stream),
-                        Err(error) => last = error,
-                    }
-                }
-                Err(last)
+    pub(crate) fn connect(
+        uri: &Uri,
+        security: &Security,
+        timeout: Duration,
+    ) -> Result<Self, ConnectError> {
+        let address = match uri {
+            Uri::Unix(path) => return Ok(UnixStream::connect(path).map(Self::Unix)?),
+            Uri::Tcp(address) | Uri::Tls(address) => address,
+        };
+        let client = security.client(uri)?;
+        let mut last = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
+        for address in address.to_socket_addrs()? {
+            if client.is_none() {
+                security.plain_to(address)?;
             }
+            match TcpStream::connect_timeout(&address, timeout) {
+                Ok(stream) => {
+                    let channel = Self::tcp(stream)?;
+                    let Some(client) = client else { return Ok(channel) };
+                    channel.set_timeouts(Some(timeout), Some(timeout))?;
+                    return channel
+                        .secured(|socket| Tls::connect(socket, client))
+                        .map_err(|error| ConnectError::Wire(error.into()));
+                }
+                Err(error) => last = error,
+            }
+        }
+        Err(last.into())
+    }
+
+    /// The side that was connected to shows who it is, and sees who the other one is. Timeouts that are set hold.
+    pub(crate) fn secured_by(self, config: Arc<ServerConfig>) -> io::Result<Self> {
+        self.secured(|socket| Tls::accept(socket, config))
+    }
+
+    fn secured(self, shake: impl FnOnce(TcpStream) -> io::Result<Tls>) -> io::Result<Self> {
+        match self {
+            Self::Tcp(socket) => shake(socket).map(|tls| Self::Tls(Arc::new(tls))),
+            already => Ok(already),
         }
     }
 
@@ -53,6 +102,7 @@ impl Channel {
     pub(crate) fn try_clone(&self) -> io::Result<Self> {
         Ok(match self {
             Self::Tcp(stream) => Self::Tcp(stream.try_clone()?),
+            Self::Tls(tls) => Self::Tls(Arc::clone(tls)),
             Self::Unix(stream) => Self::Unix(stream.try_clone()?),
         })
     }
@@ -63,9 +113,9 @@ impl Channel {
         read: Option<Duration>,
         write: Option<Duration>,
     ) -> io::Result<()> {
-        each!(self, stream => {
-            stream.set_read_timeout(read)?;
-            stream.set_write_timeout(write)
+        socket!(self, socket => {
+            socket.set_read_timeout(read)?;
+            socket.set_write_timeout(write)
         })
     }
 
@@ -75,7 +125,7 @@ impl Channel {
         let until = Instant::now() + time;
         let mut unread = vec![0; 64 * 1024];
         // Fails only when the other side has ended it already.
-        let _ = each!(self, stream => stream.shutdown(Shutdown::Write));
+        let _ = socket!(self, socket => socket.shutdown(Shutdown::Write));
         loop {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() || self.set_timeouts(Some(left), None).is_err() {
@@ -91,27 +141,36 @@ impl Channel {
     /// Ends both directions, also for those who wait in a read or write on a clone.
     pub(crate) fn shutdown(&self) {
         // Fails only when the other side has ended it already.
-        let _ = each!(self, stream => stream.shutdown(Shutdown::Both));
+        let _ = socket!(self, socket => socket.shutdown(Shutdown::Both));
     }
 }
 
 impl Read for Channel {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        each!(self, stream => stream.read(buffer))
+        match self {
+            Self::Tcp(stream) => stream.read(buffer),
+            Self::Tls(tls) => tls.read(buffer),
+            Self::Unix(stream) => stream.read(buffer),
+        }
     }
 }
 
 impl Write for Channel {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        each!(self, stream => stream.write(bytes))
+        self.write_vectored(&[IoSlice::new(bytes)])
     }
 
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        each!(self, stream => stream.write_vectored(slices))
+        match self {
+            Self::Tcp(stream) => stream.write_vectored(slices),
+            Self::Tls(tls) => tls.write_vectored(slices),
+            Self::Unix(stream) => stream.write_vectored(slices),
+        }
     }
 
+    /// Nothing is kept back: every write reaches the socket.
     fn flush(&mut self) -> io::Result<()> {
-        each!(self, stream => stream.flush())
+        Ok(())
     }
 }
 
@@ -125,7 +184,9 @@ pub(crate) enum Acceptor {
 impl Acceptor {
     pub(crate) fn bind(uri: &Uri) -> io::Result<Self> {
         match uri {
-            Uri::Tcp(address) => TcpListener::bind(address.as_str()).map(Self::Tcp),
+            Uri::Tcp(address) | Uri::Tls(address) => {
+                TcpListener::bind(address.as_str()).map(Self::Tcp)
+            }
             Uri::Unix(path) => {
                 // A socket that a process left behind when it was killed is nobody's: connecting to it is refused.
                 let is_socket = std::fs::symlink_metadata(path)
@@ -145,9 +206,10 @@ impl Acceptor {
         }
     }
 
-    pub(crate) fn port(&self) -> Option<u16> {
+    /// Where a TCP listener listens.
+    pub(crate) fn address(&self) -> Option<SocketAddr> {
         match self {
-            Self::Tcp(listener) => listener.local_addr().ok().map(|address| address.port()),
+            Self::Tcp(listener) => listener.local_addr().ok(),
             Self::Unix(..) => None,
         }
     }

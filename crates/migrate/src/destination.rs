@@ -1,15 +1,18 @@
 //! The destination's side: takes a guest in, checks it, and runs it once it was given.
 
 use std::io;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use landfall_converge::PAGE_SIZE;
+use rustls::ServerConfig;
 
 use crate::channel::{Acceptor, Channel};
 use crate::control::Control;
 use crate::digest::digest;
 use crate::machine::{Destination, GuestMemory, Host, MachineError, PageIndex};
 use crate::options::Uri;
+use crate::security::{Security, SecurityError};
 use crate::wire::{
     Commit, Decoder, Encoder, Finish, Message, PageRun, Ready, Received, Running, VERSION, Welcome,
     WireError, common_version,
@@ -33,6 +36,9 @@ pub enum ReceiveError {
         /// What the system said.
         source: io::Error,
     },
+    /// Who connects could not be trusted, or others could look on.
+    #[error(transparent)]
+    Security(#[from] SecurityError),
     /// It was cancelled on this side.
     #[error("cancelled")]
     Cancelled,
@@ -84,18 +90,26 @@ impl std::fmt::Debug for Arrival {
 #[derive(Debug)]
 pub struct Listener {
     acceptor: Acceptor,
+    uri: Uri,
+    security: Security,
     source_timeout: Duration,
 }
 
 impl Listener {
-    /// Listens where `uri` says.
+    /// Listens where `uri` says, for those whom `security` lets in.
     ///
     /// # Errors
-    /// When the address cannot be listened on.
-    pub fn bind(uri: &Uri) -> Result<Self, ReceiveError> {
+    /// When the address cannot be listened on, there is no identity where one is needed, or a plain connection from
+    /// another host could be made that nobody has asked for.
+    pub fn bind(uri: &Uri, security: &Security) -> Result<Self, ReceiveError> {
+        let is_plain = security.server(uri)?.is_none();
         let acceptor = Acceptor::bind(uri)
             .map_err(|source| ReceiveError::Listen { uri: uri.clone(), source })?;
-        Ok(Self { acceptor, source_timeout: SOURCE_TIMEOUT })
+        if let Some(address) = acceptor.address().filter(|_| is_plain) {
+            security.plain_to(address)?;
+        }
+        let (uri, security) = (uri.clone(), security.clone());
+        Ok(Self { acceptor, uri, security, source_timeout: SOURCE_TIMEOUT })
     }
 
     /// Takes a source that has been silent for `timeout` to be lost; 30 s unless told otherwise.
@@ -105,10 +119,18 @@ impl Listener {
         self
     }
 
-    /// The port that a TCP listener was given.
+    /// Where a source finds it: with the port that the system gave where none was chosen.
     #[must_use]
-    pub fn port(&self) -> Option<u16> {
-        self.acceptor.port()
+    pub fn uri(&self) -> Uri {
+        let with_port = |asked: &String| match (asked.rsplit_once(':'), self.acceptor.address()) {
+            (Some((host, "0")), Some(given)) => format!("{host}:{}", given.port()),
+            _ => asked.clone(),
+        };
+        match &self.uri {
+            Uri::Tcp(address) => Uri::Tcp(with_port(address)),
+            Uri::Tls(address) => Uri::Tls(with_port(address)),
+            Uri::Unix(path) => Uri::Unix(path.clone()),
+        }
     }
 
     /// Takes one guest in. Connections that are no migrations are hung up on.
@@ -136,7 +158,9 @@ impl Listener {
                 return Err(ReceiveError::Cancelled);
             }
             let stream = accepted.map_err(WireError::from)?;
-            match Reception::greet(stream, control, self.source_timeout) {
+            // Read anew each time, so that a renewed certificate is shown.
+            let config = self.security.server(&self.uri)?;
+            match Reception::greet(stream, config, control, self.source_timeout) {
                 Ok(reception) => return reception.take_in(host, control),
                 Err(ReceiveError::Wire(error)) => {
                     tracing::warn!("a connection that is no migration was closed: {error}");
@@ -156,15 +180,26 @@ struct Reception {
 
 impl Reception {
     fn greet(
-        stream: Channel,
+        mut stream: Channel,
+        config: Option<Arc<ServerConfig>>,
         control: &Control,
         source_timeout: Duration,
     ) -> Result<Self, ReceiveError> {
-        stream
+        let mut interruptible = stream
             .set_timeouts(Some(GREETING_TIMEOUT), Some(GREETING_TIMEOUT))
-            .and_then(|()| stream.try_clone())
-            .map(|clone| control.interrupt(clone))
+            .and_then(|()| Ok((stream.try_clone()?, stream.try_clone()?)))
+            .map(|(clone, other)| {
+                control.interrupt(clone);
+                other
+            })
             .map_err(WireError::from)?;
+        if let Some(config) = config {
+            stream = stream.secured_by(config).map_err(|error| {
+                // The other side hears why, rather than that the connection was reset.
+                interruptible.end_gently(FAREWELL);
+                WireError::from(error)
+            })?;
+        }
         let mut this = Self { stream, encoder: Encoder::default(), decoder: Decoder::default() };
         let Message::Hello(hello) = this.decoder.read(&mut this.stream)? else {
             return Err(WireError::Unexpected("something else than a greeting").into());

@@ -19,7 +19,9 @@ pub mod options;
 pub mod progress;
 mod recorder;
 pub mod report;
+mod security;
 mod source;
+mod tls;
 pub mod wire;
 
 pub use control::{Control, Handle, control};

@@ -8,18 +8,22 @@ use std::time::Duration;
 use landfall_converge::{ByteRate, Limits, Policy, SteppedParameters};
 use serde::{Deserialize, Serialize};
 
+pub use crate::security::{Security, SecurityError};
+
 /// Where a destination listens.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Uri {
     /// `tcp:HOST:PORT`
     Tcp(String),
+    /// `tls:HOST:PORT`
+    Tls(String),
     /// `unix:PATH`
     Unix(PathBuf),
 }
 
 /// Why a text is no URI of a destination.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("'{0}' is no destination; write tcp:HOST:PORT or unix:PATH")]
+#[error("'{0}' is no destination; write tls:HOST:PORT, tcp:HOST:PORT or unix:PATH")]
 pub struct ParseUriError(String);
 
 impl FromStr for Uri {
@@ -27,21 +31,24 @@ impl FromStr for Uri {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let wrong = || ParseUriError(text.to_owned());
         match text.split_once(':').ok_or_else(wrong)? {
-            ("tcp", address) => {
-                let (host, port) = address.rsplit_once(':').ok_or_else(wrong)?;
-                port.parse::<u16>().map_err(|_| wrong())?;
-                if host.is_empty() { Err(wrong()) } else { Ok(Self::Tcp(address.to_owned())) }
-            }
+            ("tcp", address) if is_address(address) => Ok(Self::Tcp(address.to_owned())),
+            ("tls", address) if is_address(address) => Ok(Self::Tls(address.to_owned())),
             ("unix", path) if !path.is_empty() => Ok(Self::Unix(path.into())),
             _ => Err(wrong()),
         }
     }
 }
 
+fn is_address(text: &str) -> bool {
+    let parts = text.rsplit_once(':');
+    parts.is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
+}
+
 impl fmt::Display for Uri {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tcp(address) => write!(f, "tcp:{address}"),
+            Self::Tls(address) => write!(f, "tls:{address}"),
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
         }
     }
@@ -52,6 +59,8 @@ impl fmt::Display for Uri {
 pub struct Options {
     /// Where to.
     pub uri: Uri,
+    /// Who may take part, and whether others can look on.
+    pub security: Security,
     /// Who decides; [`Policy::Off`] when auto-converge is off.
     pub policy: Policy,
     /// What it may cost.
@@ -72,6 +81,7 @@ impl Options {
     pub fn to(uri: Uri) -> Self {
         Self {
             uri,
+            security: Security::default(),
             policy: Policy::default(),
             limits: Limits::default(),
             stepped: SteppedParameters::default(),

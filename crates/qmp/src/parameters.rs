@@ -95,6 +95,12 @@ parameters! {
     throttle_trigger_threshold: u8 = 50, "throttle-trigger-threshold";
     /// Channels for pages.
     multifd_channels: u8 = 2, "multifd-channels";
+    /// The directory of this host's identity: with one, connections over TCP are of TLS 1.3. Empty for none.
+    tls_creds: String = String::new(), "tls-creds";
+    /// The name in the destination's certificate; empty for the host that is connected to.
+    tls_hostname: String = String::new(), "tls-hostname";
+    /// A connection to another host may be plain.
+    insecure: bool = false, "x-landfall-insecure";
     /// Who decides how hard to throttle.
     policy: Policy = Policy::Adaptive, "x-landfall-policy";
     /// The longest single stop of a vCPU by the throttle.
@@ -127,6 +133,9 @@ impl ParametersUpdate {
                 percent,
             )?,
             multifd_channels: from.integer("multifd-channels", 1, 255, "a number of channels")?,
+            tls_creds: from.string("tls-creds")?,
+            tls_hostname: from.string("tls-hostname")?,
+            insecure: from.boolean("x-landfall-insecure")?,
             policy: from.choice(
                 "x-landfall-policy",
                 &[

@@ -43,6 +43,8 @@ fn an_update_changes_what_it_names_and_nothing_else() {
 fn an_update_survives_the_wire() {
     let update = ParametersUpdate {
         max_bandwidth: Some(125_000_000),
+        tls_creds: Some("/etc/landfall/host-a".to_owned()),
+        insecure: Some(false),
         policy: Some(Policy::Stepped),
         peer_timeout: Some(Duration::from_millis(1500)),
         ..ParametersUpdate::default()

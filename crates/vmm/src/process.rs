@@ -5,7 +5,7 @@ use std::sync::mpsc::channel;
 use std::thread;
 
 use landfall_migrate::machine::MachineKind;
-use landfall_migrate::options::Uri;
+use landfall_migrate::options::{Security, Uri};
 use landfall_qmp::{BindError, EventBroadcast, MonitorServer, QmpError, Version};
 
 use crate::devices::{SerialChoice, SerialLine, SerialLineError};
@@ -21,6 +21,8 @@ pub struct RunOptions {
     pub qmp: PathBuf,
     /// Where the guest comes from.
     pub guest: GuestOrigin,
+    /// How the connection is protected over which a guest comes in, and over which it leaves unless a client says otherwise.
+    pub security: Security,
     /// Where the serial port leads.
     pub serial: SerialChoice,
     /// Whether the guest may read the standard input stream.
@@ -94,6 +96,7 @@ pub fn run(options: RunOptions, mut say: impl FnMut(&str)) -> Result<End, RunErr
     let serial = SerialLine::open(&options.serial, options.reads_stdin)?;
     let host = HostSide { boot: None, serial };
     let monitor = Monitor::new(broadcast.clone(), process, vm_events.clone(), host.clone());
+    monitor.protect(&options.security);
     let incoming = match options.guest {
         GuestOrigin::Fresh { machine, configuration, boot } => {
             let (machine, reason) = match machine {
@@ -131,7 +134,7 @@ pub fn run(options: RunOptions, mut say: impl FnMut(&str)) -> Result<End, RunErr
         })
         .map_err(RunError::Thread)?;
     if let Some(uri) = &incoming {
-        monitor.listen(uri).map_err(RunError::Listen)?;
+        let uri = monitor.listen(uri).map_err(RunError::Listen)?;
         say(&format!("waiting for a guest at {uri}"));
     }
     // The monitor's socket comes last: who can connect to it finds a machine that is ready.

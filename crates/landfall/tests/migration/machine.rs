@@ -54,6 +54,8 @@ pub(crate) struct Machine {
     process: Process,
     monitor: PathBuf,
     client: Client,
+    /// Where a guest that comes in finds it.
+    waits_at: Option<String>,
     said: Receiver<String>,
 }
 
@@ -93,16 +95,23 @@ impl Machine {
         let name = role.to_owned();
         thread::spawn(move || listen(&name, BufReader::new(stderr), &sender));
         let process = Process(Arc::new(Mutex::new(child)));
-        let client = wait_for_monitor(&said).then(|| Client::connect(&monitor, PATIENCE).unwrap());
-        let Some(client) = client else {
+        let Some(introduction) = wait_for_monitor(&said) else {
             process.kill();
             panic!("{role} ended before its monitor listened");
         };
-        Self { role: role.to_owned(), process, monitor, client, said }
+        let client = Client::connect(&monitor, PATIENCE).unwrap();
+        let at = introduction.iter().find_map(|line| line.strip_prefix("waiting for a guest at "));
+        let waits_at = at.map(str::to_owned);
+        Self { role: role.to_owned(), process, monitor, client, waits_at, said }
     }
 
     pub(crate) fn process(&self) -> Process {
         self.process.clone()
+    }
+
+    /// Where a guest that comes in finds it; panics when none is waited for.
+    pub(crate) fn waits_at(&self) -> String {
+        self.waits_at.clone().unwrap()
     }
 
     /// Where its monitor listens.
@@ -255,10 +264,17 @@ fn listen(role: &str, stderr: impl BufRead, sender: &Sender<String>) {
     }
 }
 
-fn wait_for_monitor(said: &Receiver<String>) -> bool {
+/// What it said until its monitor listened.
+fn wait_for_monitor(said: &Receiver<String>) -> Option<Vec<String>> {
     let deadline = Instant::now() + PATIENCE;
-    let next = || said.recv_timeout(deadline.saturating_duration_since(Instant::now())).ok();
-    std::iter::from_fn(next).any(|line| line.starts_with("the monitor listens"))
+    let mut introduction = Vec::new();
+    loop {
+        let line = said.recv_timeout(deadline.saturating_duration_since(Instant::now())).ok()?;
+        if line.starts_with("the monitor listens") {
+            return Some(introduction);
+        }
+        introduction.push(line);
+    }
 }
 
 /// How a migration is asked for.

@@ -14,6 +14,7 @@ mod frame;
 mod losing;
 mod machine;
 mod pair;
+mod protected;
 mod proxy;
 mod refusal;
 mod unaided;

@@ -65,6 +65,11 @@ impl Pair {
         self.directory.path().join(name)
     }
 
+    /// Another machine, started with `arguments`.
+    pub(crate) fn machine(&self, role: &str, arguments: &[&str]) -> Machine {
+        Machine::start(role, self.directory.path(), arguments)
+    }
+
     /// A fresh destination.
     pub(crate) fn destination(&mut self) -> Destination {
         self.destination_by(Machine::start)

@@ -65,17 +65,21 @@ impl Connecting {
 
 /// Connects on a thread of its own, because connecting can take long and cannot be interrupted.
 fn connect(run: &mut Run<'_>) -> Result<Channel, Ended> {
-    let (uri, timeout, post) =
-        (run.options.uri.clone(), run.options.peer_timeout, run.post.clone());
+    let (uri, security) = (run.options.uri.clone(), run.options.security.clone());
+    let (timeout, post) = (run.options.peer_timeout, run.post.clone());
     std::thread::Builder::new()
         .name("connect".to_owned())
-        .spawn(move || drop(post.send(Event::Connected(Channel::connect(&uri, timeout)))))
+        .spawn(move || {
+            let channel = Channel::connect(&uri, &security, timeout);
+            // A migration that has ended listens no more.
+            drop(post.send(Event::Connected(channel)));
+        })
         .map_err(Ended::Thread)?;
     run.expect("it was connected to", |event| match event {
         Event::Connected(result) => Some(result),
         _ => None,
     })?
-    .map_err(Ended::Unreachable)
+    .map_err(Ended::from)
 }
 
 fn open_link(run: &mut Run<'_>, stream: Channel) -> Result<(), Ended> {

@@ -2,8 +2,12 @@
 
 use std::time::Duration;
 
+use landfall_identity::describe as describe_tls;
+
+use crate::channel::ConnectError;
 use crate::machine::MachineError;
 use crate::report::Outcome;
+use crate::security::SecurityError;
 use crate::wire::WireError;
 
 #[derive(Debug, thiserror::Error)]
@@ -16,6 +20,8 @@ pub(super) enum Ended {
         "the destination cannot be reached: {0}; is a destination waiting there? (landfall vm run --incoming URI)"
     )]
     Unreachable(std::io::Error),
+    #[error("there is no protected connection to the destination: {0}; the guest goes on here")]
+    Insecure(String),
     #[error("the destination refused or failed: {0}")]
     PeerFailed(String),
     #[error("the connection to the destination was lost: {}; the guest goes on here, start the migration again", describe(.0))]
@@ -43,11 +49,27 @@ impl Ended {
             Self::Cancelled => Outcome::Cancelled,
             Self::GaveUp(_) => Outcome::GaveUp,
             Self::Unreachable(_)
+            | Self::Insecure(_)
             | Self::PeerFailed(_)
             | Self::Lost(_)
             | Self::Silent(..)
             | Self::Machine(..)
             | Self::Thread(_) => Outcome::Failed,
+        }
+    }
+}
+
+impl From<ConnectError> for Ended {
+    fn from(error: ConnectError) -> Self {
+        match error {
+            ConnectError::Security(SecurityError::Identity(error)) => {
+                let cause = std::error::Error::source(&error).map(|cause| format!(" ({cause})"));
+                Self::Insecure(format!("{error}{}", cause.unwrap_or_default()))
+            }
+            ConnectError::Security(error) => Self::Insecure(error.to_string()),
+            ConnectError::Wire(WireError::Tls(error)) => Self::Insecure(describe_tls(&error)),
+            ConnectError::Wire(error) => Self::Lost(error),
+            ConnectError::Io(error) => Self::Unreachable(error),
         }
     }
 }

@@ -14,7 +14,7 @@ use super::costs::Costs;
 use super::ended::Ended;
 use super::sender::{Command, Counters};
 use crate::bucket::TokenBucket;
-use crate::channel::Channel;
+use crate::channel::{Channel, ConnectError};
 use crate::control::{Control, Request};
 use crate::dirty_set::{DirtySet, WindowUnion};
 use crate::heat::{Heat, Thermometer};
@@ -41,7 +41,7 @@ const LAST_WORDS: Duration = Duration::from_millis(300);
 #[derive(Debug)]
 pub(super) enum Event {
     /// The connection was made, or was not.
-    Connected(std::io::Result<Channel>),
+    Connected(Result<Channel, ConnectError>),
     /// The dirty set was sent once from its first page to its last.
     WalkSent,
     /// A message has left.
@@ -295,6 +295,7 @@ impl<'m> Run<'m> {
         {
             match event {
                 Event::Peer(Message::Failed { reason }) => return Ended::PeerFailed(reason),
+                Event::PeerGone(error @ WireError::Tls(_)) => return self.lost_for(error),
                 Event::Requested(Request::Cancel) | Event::PeerGone(_) => break,
                 _ => {}
             }
@@ -306,6 +307,7 @@ impl<'m> Run<'m> {
         match error {
             _ if self.control.is_cancelled() && !self.committed => Ended::Cancelled,
             WireError::Timeout => Ended::Silent(self.options.peer_timeout, "pages were sent to it"),
+            WireError::Tls(error) => Ended::Insecure(landfall_identity::describe(&error)),
             error => Ended::Lost(error),
         }
     }

@@ -37,6 +37,9 @@ pub enum WireError {
     /// The connection failed, or ended inside of a message.
     #[error("the connection broke")]
     Io(#[source] io::Error),
+    /// One side does not take the other for what it says to be, or the data was changed on its way.
+    #[error("{}", landfall_identity::describe(.0))]
+    Tls(rustls::Error),
     /// The other side has not moved for too long.
     #[error("the other side has not answered in time")]
     Timeout,
@@ -67,6 +70,9 @@ pub enum WireError {
 
 impl From<io::Error> for WireError {
     fn from(error: io::Error) -> Self {
+        if let Some(found) = crate::tls::found_in(&error) {
+            return Self::Tls(found.clone());
+        }
         match error.kind() {
             io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => Self::Timeout,
             _ => Self::Io(error),

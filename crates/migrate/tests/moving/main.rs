@@ -9,4 +9,5 @@ mod guest;
 mod memory;
 mod place;
 mod proxy;
+mod securing;
 mod speaking;

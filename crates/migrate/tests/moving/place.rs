@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use landfall_converge::{ByteRate, Limits, Policy};
 use landfall_migrate::machine::Source as _;
-use landfall_migrate::options::{Options, Uri};
+use landfall_migrate::options::{Options, Security, Uri};
 use landfall_migrate::progress::{Observer, Phase, Unobserved};
 use landfall_migrate::report::Report;
 use landfall_migrate::{Arrival, Handle, Listener, ReceiveError, control, migrate_out};
@@ -53,12 +53,13 @@ impl Waiting {
         Self::with_host(uri, TestHost::default())
     }
 
-    pub(crate) fn with_host(uri: &Uri, mut host: TestHost) -> Self {
-        let listener = Listener::bind(uri).unwrap();
-        let uri = match uri {
-            Uri::Tcp(_) => Uri::Tcp(format!("127.0.0.1:{}", listener.port().unwrap())),
-            Uri::Unix(_) => uri.clone(),
-        };
+    pub(crate) fn with_host(uri: &Uri, host: TestHost) -> Self {
+        Self::secured(uri, &Security::default(), host)
+    }
+
+    pub(crate) fn secured(uri: &Uri, security: &Security, mut host: TestHost) -> Self {
+        let listener = Listener::bind(uri, security).unwrap();
+        let uri = listener.uri();
         let (handle, control) = control();
         let thread = thread::spawn(move || {
             let arrival = listener.accept_migration(&mut host, &control);

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::thread;
 
 use landfall_converge::Policy;
-use landfall_migrate::options::Uri;
+use landfall_migrate::options::{Security, Uri};
 use landfall_migrate::{Arrival, Listener, ReceiveError, control};
 use landfall_qmp::{EventKind, QmpError};
 use serde_json::{Value, json};
 
 use super::migration::MigrationRecord;
+use super::outgoing::security;
 use super::{Guest, Monitor, ProcessEvent, chain};
 use crate::machine::{IncomingHost, Vm};
 
@@ -21,11 +22,19 @@ impl Monitor {
         Ok(json!({}))
     }
 
-    /// Begins to wait for a guest at `uri`, on a thread of its own; it listens when this returns.
+    /// Connections are protected as `security` says, from now on and until a client says otherwise.
+    pub fn protect(&self, security: &Security) {
+        let parameters = &mut self.state().parameters;
+        let path = security.identity.as_ref().map(|path| path.display().to_string());
+        parameters.tls_creds = path.unwrap_or_default();
+        parameters.insecure = security.allow_plain;
+    }
+
+    /// Begins to wait for a guest at `uri`, on a thread of its own; it listens when this returns, where it then says.
     ///
     /// # Errors
     /// When there is a guest here already, or the address cannot be listened on.
-    pub fn listen(&self, uri: &Uri) -> Result<(), QmpError> {
+    pub fn listen(&self, uri: &Uri) -> Result<Uri, QmpError> {
         let mut state = self.state();
         match state.guest {
             Guest::Absent | Guest::GivenAway | Guest::Ended => {}
@@ -35,7 +44,8 @@ impl Monitor {
                 ));
             }
         }
-        let listener = Listener::bind(uri).map_err(super::failed)?;
+        let listener = Listener::bind(uri, &security(&state.parameters)).map_err(super::failed)?;
+        let listens_at = listener.uri();
         let (handle, control) = control();
         state.guest = Guest::Incoming(handle);
         state.migration = MigrationRecord::begin(Policy::Off);
@@ -48,7 +58,7 @@ impl Monitor {
             drop(listener);
             monitor.arrived(arrival, host.machine());
         });
-        spawned.map(drop).map_err(|_| {
+        spawned.map(|_| listens_at).map_err(|_| {
             self.state().guest = Guest::Absent;
             QmpError::generic("the system gives no thread for the migration")
         })

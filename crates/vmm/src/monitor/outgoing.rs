@@ -1,10 +1,11 @@
 //! Gives the guest away.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 
 use landfall_converge::{ByteRate, Limits, OnLimit, Policy, SteppedParameters, Throttle};
-use landfall_migrate::options::{Adjustment, Options, Uri};
+use landfall_migrate::options::{Adjustment, Options, Security, Uri};
 use landfall_migrate::progress::{Observer, Phase, Progress};
 use landfall_migrate::report::{Outcome, Report};
 use landfall_migrate::{Control, control, migrate_out};
@@ -165,9 +166,20 @@ fn options(uri: Uri, auto_converge: bool, parameters: &Parameters) -> Options {
             trigger_threshold: f64::from(parameters.throttle_trigger_threshold) / 100.0,
         },
         max_bandwidth: bandwidth(parameters),
+        security: security(parameters),
         verify: parameters.verify,
         peer_timeout: parameters.peer_timeout,
         ..Options::to(uri)
+    }
+}
+
+/// How connections are to be protected, in either direction.
+pub(super) fn security(parameters: &Parameters) -> Security {
+    let given = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
+    Security {
+        identity: given(&parameters.tls_creds).map(PathBuf::from),
+        peer_name: given(&parameters.tls_hostname),
+        allow_plain: parameters.insecure,
     }
 }
 

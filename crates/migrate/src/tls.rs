@@ -1,0 +1,168 @@
+//! A stream over TCP in which each side has shown who it is, and nobody else can look on.
+//!
+//! One thread reads while another writes, and neither waits for the other: the session is locked only while bytes are
+//! turned into others, never while the socket is waited for.
+
+use std::io::{self, IoSlice, Read, Write};
+use std::net::TcpStream;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rustls::{ClientConnection, Connection, Error, ServerConfig, ServerConnection};
+
+use crate::security::Client;
+
+/// What is read from the socket at once.
+const INCOMING: usize = 256 * 1024;
+
+/// A connection whose hand-shake is over.
+#[derive(Debug)]
+pub(crate) struct Tls {
+    pub(crate) socket: TcpStream,
+    session: Mutex<Connection>,
+    reader: Mutex<Reader>,
+    /// Records on their way to the socket.
+    writer: Mutex<Vec<u8>>,
+}
+
+struct Reader {
+    /// Records as they came, of which `taken..filled` are still to be decrypted.
+    incoming: Box<[u8]>,
+    taken: usize,
+    filled: usize,
+    /// Their content, read up to `at`.
+    plain: Vec<u8>,
+    at: usize,
+    ended: bool,
+}
+
+impl std::fmt::Debug for Reader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Reader").field("ended", &self.ended).finish_non_exhaustive()
+    }
+}
+
+impl Tls {
+    /// Shows the certificate, and looks at the other side's; the socket's timeouts hold.
+    pub(crate) fn connect(socket: TcpStream, client: Client) -> io::Result<Self> {
+        let connection = ClientConnection::new(client.config, client.name).map_err(failed)?;
+        Self::begin(socket, connection.into())
+    }
+
+    /// The same for the side that was connected to.
+    pub(crate) fn accept(socket: TcpStream, config: Arc<ServerConfig>) -> io::Result<Self> {
+        let connection = ServerConnection::new(config).map_err(failed)?;
+        Self::begin(socket, connection.into())
+    }
+
+    fn begin(mut socket: TcpStream, mut session: Connection) -> io::Result<Self> {
+        while session.is_handshaking() {
+            session.complete_io(&mut socket)?;
+        }
+        // What is written is taken away at once, however much it is.
+        session.set_buffer_limit(None);
+        let mut reader = Reader::new();
+        // Content may have come right behind the hand-shake.
+        reader.take_content(&mut session)?;
+        Ok(Self {
+            socket,
+            session: Mutex::new(session),
+            reader: Mutex::new(reader),
+            writer: Mutex::default(),
+        })
+    }
+
+    pub(crate) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut reader = lock(&self.reader);
+        loop {
+            let count = reader.give(buffer);
+            if count > 0 || buffer.is_empty() || reader.ended {
+                return Ok(count);
+            }
+            reader.fill(&self.socket)?;
+            reader.decrypt(&mut lock(&self.session))?;
+        }
+    }
+
+    /// Writes all of `slices`, or fails.
+    pub(crate) fn write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let mut outgoing = lock(&self.writer);
+        outgoing.clear();
+        let written = {
+            let mut session = lock(&self.session);
+            let written = session.writer().write_vectored(slices)?;
+            // Also what the session itself wants to say: answers to what the reader has found.
+            while session.wants_write() {
+                session.write_tls(&mut *outgoing)?;
+            }
+            written
+        };
+        (&self.socket).write_all(&outgoing)?;
+        Ok(written)
+    }
+}
+
+impl Reader {
+    fn new() -> Self {
+        let incoming = vec![0; INCOMING].into_boxed_slice();
+        Self { incoming, taken: 0, filled: 0, plain: Vec::new(), at: 0, ended: false }
+    }
+
+    fn give(&mut self, buffer: &mut [u8]) -> usize {
+        let count = buffer.len().min(self.plain.len() - self.at);
+        buffer[..count].copy_from_slice(&self.plain[self.at..self.at + count]);
+        self.at += count;
+        if self.at == self.plain.len() {
+            self.plain.clear();
+            self.at = 0;
+        }
+        count
+    }
+
+    fn fill(&mut self, mut socket: &TcpStream) -> io::Result<()> {
+        let count = loop {
+            match socket.read(&mut self.incoming) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                other => break other?,
+            }
+        };
+        (self.taken, self.filled) = (0, count);
+        self.ended = count == 0;
+        Ok(())
+    }
+
+    /// Turns what has come into its content; the session keeps the beginning of a record that has not come whole.
+    fn decrypt(&mut self, session: &mut Connection) -> io::Result<()> {
+        while self.taken < self.filled {
+            let mut incoming = &self.incoming[self.taken..self.filled];
+            self.taken += session.read_tls(&mut incoming)?;
+            self.take_content(session)?;
+        }
+        Ok(())
+    }
+
+    fn take_content(&mut self, session: &mut Connection) -> io::Result<()> {
+        let state = session.process_new_packets().map_err(failed)?;
+        let begin = self.plain.len();
+        self.plain.resize(begin + state.plaintext_bytes_to_read(), 0);
+        session.reader().read_exact(&mut self.plain[begin..])?;
+        self.ended |= state.peer_has_closed();
+        Ok(())
+    }
+}
+
+fn failed(error: Error) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, error)
+}
+
+/// What TLS itself has found wrong, where that is what `error` is about.
+pub(crate) fn found_in(error: &io::Error) -> Option<&Error> {
+    error.get_ref()?.downcast_ref()
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+#[path = "tls_tests.rs"]
+mod tests;
