@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use landfall_migrate::options::Uri;
 
 use crate::cert::CertCommand;
+use crate::channels::Channels;
 use crate::demo::DemoArgs;
 use crate::exit::EXIT_CODES;
 use crate::limits::LimitArgs;
@@ -92,6 +93,9 @@ pub(crate) struct MigrateArgs {
     /// The most that may leave a second, as in 125MB/s or 10Gbit/s; as much as the link takes if not given.
     #[arg(long, value_name = "RATE")]
     pub(crate) bandwidth: Option<landfall_converge::ByteRate>,
+    /// Over how many connections pages go: 1 to 128, or auto.
+    #[arg(long, value_name = "N", default_value_t)]
+    pub(crate) channels: Channels,
     /// The longest migration, as in 15min; no limit if not given.
     #[arg(long, value_name = "DURATION", value_parser = crate::quantities::duration)]
     pub(crate) time_limit: Option<std::time::Duration>,

@@ -46,6 +46,7 @@ pub(crate) fn begin(
     client.execute(&Command::MigrateSetCapabilities(vec![
         state(Capability::Events, true),
         state(Capability::AutoConverge, auto_converge),
+        state(Capability::Multifd, parameters.multifd_channels.is_some_and(|count| count > 1)),
     ]))?;
     client.execute(&Command::MigrateSetParameters(parameters))?;
     client.execute(&Command::Migrate { uri })?;

@@ -4,6 +4,7 @@
 
 mod args;
 mod cert;
+mod channels;
 mod demo;
 mod error;
 mod exit;

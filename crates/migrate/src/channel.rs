@@ -206,6 +206,20 @@ impl Acceptor {
         }
     }
 
+    /// The same, but gives up at `until`.
+    pub(crate) fn accept_until(&self, until: Instant) -> io::Result<Channel> {
+        // The time limit for reading from a socket is also that for accepting from it. The clone is the same socket.
+        let socket = self.waker()?;
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        socket.set_timeouts(Some(left), None)?;
+        let accepted = self.accept();
+        socket.set_timeouts(None, None)?;
+        accepted
+    }
+
     /// Where a TCP listener listens.
     pub(crate) fn address(&self) -> Option<SocketAddr> {
         match self {

@@ -1,30 +1,24 @@
 //! The destination's side: takes a guest in, checks it, and runs it once it was given.
 
+mod greeting;
+mod receiving;
+mod taking_in;
+
 use std::io;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use landfall_converge::PAGE_SIZE;
-use rustls::ServerConfig;
-
-use crate::channel::{Acceptor, Channel};
+use crate::channel::Acceptor;
 use crate::control::Control;
-use crate::digest::digest;
-use crate::machine::{Destination, GuestMemory, Host, MachineError, PageIndex};
+use crate::machine::{Destination, Host, MachineError};
 use crate::options::Uri;
 use crate::security::{Security, SecurityError};
-use crate::wire::{
-    Commit, Decoder, Encoder, Finish, Message, PageRun, Ready, Received, Running, VERSION, Welcome,
-    WireError, common_version,
-};
+use crate::wire::{VERSION, WireError};
+
+use self::greeting::Greeted;
+use self::taking_in::Reception;
 
 /// A source sends something many times a second; one that is silent for this long is not there any more.
 const SOURCE_TIMEOUT: Duration = Duration::from_secs(30);
-/// A connection that does not say what it is within this time is not a migration.
-const GREETING_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long the source is given to read why this side has failed.
-const FAREWELL: Duration = Duration::from_millis(500);
-
 /// Why no guest has come in.
 #[derive(Debug, thiserror::Error)]
 pub enum ReceiveError {
@@ -160,206 +154,17 @@ impl Listener {
             let stream = accepted.map_err(WireError::from)?;
             // Read anew each time, so that a renewed certificate is shown.
             let config = self.security.server(&self.uri)?;
-            match Reception::greet(stream, config, control, self.source_timeout) {
-                Ok(reception) => return reception.take_in(host, control),
+            let interrupt = |clone| control.interrupt(clone);
+            let greeted = Greeted::welcome(stream, config, None, interrupt);
+            let first = match greeted {
+                Ok(greeted) => greeted,
                 Err(ReceiveError::Wire(error)) => {
                     tracing::warn!("a connection that is no migration was closed: {error}");
-                }
-                Err(error) => return Err(error),
-            }
-        }
-    }
-}
-
-/// A source that has said hello.
-struct Reception {
-    stream: Channel,
-    encoder: Encoder,
-    decoder: Decoder,
-}
-
-impl Reception {
-    fn greet(
-        mut stream: Channel,
-        config: Option<Arc<ServerConfig>>,
-        control: &Control,
-        source_timeout: Duration,
-    ) -> Result<Self, ReceiveError> {
-        let mut interruptible = stream
-            .set_timeouts(Some(GREETING_TIMEOUT), Some(GREETING_TIMEOUT))
-            .and_then(|()| Ok((stream.try_clone()?, stream.try_clone()?)))
-            .map(|(clone, other)| {
-                control.interrupt(clone);
-                other
-            })
-            .map_err(WireError::from)?;
-        if let Some(config) = config {
-            stream = stream.secured_by(config).map_err(|error| {
-                // The other side hears why, rather than that the connection was reset.
-                interruptible.end_gently(FAREWELL);
-                WireError::from(error)
-            })?;
-        }
-        let mut this = Self { stream, encoder: Encoder::default(), decoder: Decoder::default() };
-        let Message::Hello(hello) = this.decoder.read(&mut this.stream)? else {
-            return Err(WireError::Unexpected("something else than a greeting").into());
-        };
-        if (hello.channel, hello.channels) != (0, 1) {
-            let error =
-                WireError::Unexpected("a greeting for several channels, where one is taken");
-            return Err(this.fail(error.into()));
-        }
-        match common_version(hello.oldest_version..=hello.newest_version) {
-            Some(version) => this.say(&Message::Welcome(Welcome { version }))?,
-            None => {
-                let error = ReceiveError::Version(hello.oldest_version, hello.newest_version);
-                return Err(this.fail(error));
-            }
-        }
-        this.stream
-            .set_timeouts(Some(source_timeout), Some(source_timeout))
-            .map_err(WireError::from)?;
-        Ok(this)
-    }
-
-    fn say(&mut self, message: &Message) -> Result<(), WireError> {
-        self.encoder.write(&mut self.stream, message).map(drop)
-    }
-
-    /// Tells the source why, and gives the error back.
-    fn fail(&mut self, error: ReceiveError) -> ReceiveError {
-        let mut reason = error.to_string();
-        let mut source = std::error::Error::source(&error);
-        while let Some(cause) = source {
-            reason += &format!(": {cause}");
-            source = cause.source();
-        }
-        // A source that is gone knows already that it failed.
-        if self.say(&Message::Failed { reason }).is_ok() {
-            self.stream.end_gently(FAREWELL);
-        }
-        error
-    }
-
-    fn take_in(mut self, host: &mut dyn Host, control: &Control) -> Result<Arrival, ReceiveError> {
-        let everything = match self.everything(host, control) {
-            Ok(everything) => everything,
-            Err(_) if control.is_cancelled() => return Err(self.fail(ReceiveError::Cancelled)),
-            Err(error) => return Err(self.fail(error)),
-        };
-        self.conclude(everything)
-    }
-
-    /// Receives the whole guest, and checks it.
-    fn everything(
-        &mut self,
-        host: &mut dyn Host,
-        control: &Control,
-    ) -> Result<Arrival, ReceiveError> {
-        let Message::Configuration(configuration) = self.decoder.read(&mut self.stream)? else {
-            return Err(WireError::Unexpected("something else than the configuration").into());
-        };
-        let mut machine = host.build(&configuration).map_err(ReceiveError::Refused)?;
-        self.say(&Message::Accepted)?;
-        let memory = machine.memory();
-        let mut received_bytes = 0;
-        let mut state = None;
-        let finish = loop {
-            let message = match self.decoder.read_borrowed(&mut self.stream)? {
-                Received::Pages { first, data } => {
-                    received_bytes += data.len() as u64;
-                    write_pages(memory.as_ref(), first, data)?;
                     continue;
                 }
-                Received::Message(message) => message,
+                Err(error) => return Err(error),
             };
-            match message {
-                Message::ZeroPages(runs) => {
-                    for PageRun { first, count } in runs {
-                        zero_pages(memory.as_ref(), first, count)?;
-                    }
-                }
-                Message::PassEnd { pass } => self.say(&Message::PassReceived { pass })?,
-                Message::State(bytes) => state = Some(bytes),
-                Message::Finish(finish) => break finish,
-                Message::Cancel { reason } => return Err(ReceiveError::CalledOff(reason)),
-                _ => {
-                    return Err(
-                        WireError::Unexpected("something that is no part of a guest").into()
-                    );
-                }
-            }
-        };
-        let state = state.ok_or(WireError::Unexpected("the end without the guest's state"))?;
-        let load = self.load(machine.as_mut(), &state, finish)?;
-        // Once it was said that all is well here, only the source knows whether the guest was given away. To hang up
-        // then would not call anything off, only leave it in doubt.
-        if !control.cannot_be_cancelled_any_more() {
-            return Err(ReceiveError::Cancelled);
+            return Reception::of(first, self, control)?.take_in(host, control);
         }
-        self.say(&Message::Ready(Ready { load }))?;
-        Ok(Arrival { machine, in_doubt: false, received_bytes })
-    }
-
-    fn load(
-        &mut self,
-        machine: &mut dyn Destination,
-        state: &[u8],
-        finish: Finish,
-    ) -> Result<Duration, ReceiveError> {
-        let began = Instant::now();
-        if let Some(expected) = finish.digest {
-            let found = digest(machine.memory().as_ref(), state).map_err(ReceiveError::Memory)?;
-            if found != expected {
-                return Err(ReceiveError::Digest(found, expected));
-            }
-        }
-        machine.load(state).map_err(ReceiveError::Load)?;
-        Ok(began.elapsed())
-    }
-
-    /// Everything is here and the source knows it. The guest runs only if the source gives it away; without its word it
-    /// may still run there.
-    fn conclude(mut self, arrival: Arrival) -> Result<Arrival, ReceiveError> {
-        match self.decoder.read(&mut self.stream) {
-            Ok(Message::Commit(commit)) => Ok(self.run(arrival, commit)),
-            Ok(Message::Cancel { reason }) => Err(ReceiveError::CalledOff(reason)),
-            Ok(_) | Err(_) => Ok(Arrival { in_doubt: true, ..arrival }),
-        }
-    }
-
-    fn run(&mut self, mut arrival: Arrival, commit: Commit) -> Arrival {
-        let began = Instant::now();
-        if commit.run
-            && let Err(error) = arrival.machine.resume()
-        {
-            let reason = format!("the guest was given away but could not be started: {error}");
-            tracing::error!("{reason}");
-            let _ = self.say(&Message::Failed { reason });
-            return Arrival { in_doubt: true, ..arrival };
-        }
-        // The guest is here whether the source hears of it or not.
-        let _ = self.say(&Message::Running(Running { resume: began.elapsed() }));
-        arrival
-    }
-}
-
-fn write_pages(
-    memory: &dyn GuestMemory,
-    first: PageIndex,
-    data: &[u8],
-) -> Result<(), ReceiveError> {
-    if memory.layout().contains_run(first, data.len() as u64 / PAGE_SIZE) {
-        memory.write_pages(first, data).map_err(ReceiveError::Memory)
-    } else {
-        Err(ReceiveError::Memory("pages lie outside of guest memory".into()))
-    }
-}
-
-fn zero_pages(memory: &dyn GuestMemory, first: PageIndex, count: u64) -> Result<(), ReceiveError> {
-    if memory.layout().contains_run(first, count) {
-        memory.zero_pages(first, count).map_err(ReceiveError::Memory)
-    } else {
-        Err(ReceiveError::Memory("zero pages lie outside of guest memory".into()))
     }
 }

@@ -69,6 +69,8 @@ pub struct Options {
     pub stepped: SteppedParameters,
     /// The most that may leave a second; `None` for as much as the link takes.
     pub max_bandwidth: Option<ByteRate>,
+    /// How many connections carry pages, 1 to 128.
+    pub channels: u16,
     /// Compare a digest of guest memory and state at both ends before the guest is given away. Costs downtime.
     pub verify: bool,
     /// How long to wait for the other side before the migration fails.
@@ -86,6 +88,7 @@ impl Options {
             limits: Limits::default(),
             stepped: SteppedParameters::default(),
             max_bandwidth: None,
+            channels: 1,
             verify: false,
             peer_timeout: Duration::from_secs(10),
         }

@@ -107,6 +107,8 @@ impl CapabilityState {
 pub struct Capabilities {
     /// Throttle the guest where the migration would not converge.
     pub auto_converge: bool,
+    /// Several channels.
+    pub multifd: bool,
     /// Send the events `MIGRATION` and `MIGRATION_PASS`.
     pub events: bool,
 }
@@ -120,6 +122,7 @@ impl Capabilities {
         for change in changes {
             match (change.capability, change.state) {
                 (Capability::AutoConverge, state) => self.auto_converge = state,
+                (Capability::Multifd, state) => self.multifd = state,
                 (Capability::Events, state) => self.events = state,
                 (_, false) => {}
                 (missing, true) => {
@@ -141,6 +144,7 @@ impl Capabilities {
         vec![
             state(Capability::AutoConverge, self.auto_converge),
             state(Capability::Events, self.events),
+            state(Capability::Multifd, self.multifd),
         ]
     }
 }

@@ -132,7 +132,7 @@ impl ParametersUpdate {
                 100,
                 percent,
             )?,
-            multifd_channels: from.integer("multifd-channels", 1, 255, "a number of channels")?,
+            multifd_channels: from.integer("multifd-channels", 1, 128, "a number of channels")?,
             tls_creds: from.string("tls-creds")?,
             tls_hostname: from.string("tls-hostname")?,
             insecure: from.boolean("x-landfall-insecure")?,

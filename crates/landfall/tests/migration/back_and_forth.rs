@@ -8,7 +8,6 @@ use crate::pair::{Guest, Pair, assert_arrived, assert_completed, uri};
 #[test]
 fn fifty_migrations_between_two_processes_lose_nothing() {
     let mut pair = Pair::of(Guest { probe: "sweep,working-set=32MiB", memory: "64MiB", cpus: "2" });
-    let how = How { bandwidth: 200_000_000, ..NARROW };
     let mut other = pair.destination().machine;
     let mut last = [0; 2];
     for round in 1..=50 {
@@ -17,7 +16,8 @@ fn fifty_migrations_between_two_processes_lose_nothing() {
             other.execute(&Command::MigrateIncoming { uri: uri(&meeting) });
         }
         let to = if round > 1 { meeting } else { pair.socket("destination-1") };
-        pair.source.migrate(uri(&to), &how);
+        let channels = [1, 2, 5][round % 3];
+        pair.source.migrate(uri(&to), &How { bandwidth: 200_000_000, channels, ..NARROW });
         assert_completed(&pair.source.report());
         assert_eq!(pair.source.status(), RunState::Postmigrate);
         wait_for_the_guest(&mut other);

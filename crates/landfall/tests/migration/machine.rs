@@ -184,6 +184,7 @@ impl Machine {
         self.execute(&Command::MigrateSetCapabilities(vec![
             state(Capability::Events, true),
             state(Capability::AutoConverge, how.auto_converge),
+            state(Capability::Multifd, how.channels > 1),
         ]));
         self.execute(&Command::MigrateSetParameters(how.parameters()));
         self.execute(&Command::Migrate { uri });
@@ -286,6 +287,7 @@ pub(crate) struct How {
     pub(crate) max_downtime: Duration,
     pub(crate) time_limit: Option<Duration>,
     pub(crate) peer_timeout: Duration,
+    pub(crate) channels: u8,
 }
 
 /// Over a link that the guest outruns, so that it takes a while and does not arrive without throttling.
@@ -295,6 +297,7 @@ pub(crate) const NARROW: How = How {
     max_downtime: Duration::from_millis(300),
     time_limit: None,
     peer_timeout: Duration::from_secs(10),
+    channels: 1,
 };
 
 /// Over a link that carries whatever the processors can.
@@ -313,6 +316,7 @@ impl How {
             time_limit: Some(self.time_limit.unwrap_or_default()),
             peer_timeout: Some(self.peer_timeout),
             verify: Some(true),
+            multifd_channels: Some(self.channels),
             ..ParametersUpdate::default()
         }
     }

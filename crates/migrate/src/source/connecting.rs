@@ -5,12 +5,16 @@ use std::time::Instant;
 
 use super::ended::Ended;
 use super::precopy::FirstPass;
-use super::run::{Event, Link, Run};
+use super::run::{Event, Link, LinkChannel, Run};
 use super::sender::{Command, Sender};
-use crate::channel::Channel;
+use crate::channel::{Channel, ConnectError};
 use crate::digest::digest_time;
+use crate::options::Options;
 use crate::progress::Phase;
-use crate::wire::{Decoder, Encoder, Hello, Message, OLDEST_VERSION, VERSION, common_version};
+use crate::wire::{
+    Decoder, Encoder, Hello, MAX_CHANNELS, Message, OLDEST_VERSION, VERSION, WireError,
+    common_version,
+};
 
 /// The first phase.
 #[derive(Debug)]
@@ -27,16 +31,19 @@ impl Connecting {
 
     /// Connects, and has the destination build the machine.
     pub(super) fn agree(self, run: &mut Run<'_>) -> Result<FirstPass, Ended> {
-        let stream = connect(run)?;
-        open_link(run, stream)?;
-        let asked = Instant::now();
-        run.command(Command::Message(Message::Hello(Hello {
+        let hello = Hello {
             oldest_version: OLDEST_VERSION,
             newest_version: VERSION,
             channel: 0,
-            channels: 1,
+            channels: run.options.channels.clamp(1, MAX_CHANNELS),
             migration: migration_id(),
-        })))?;
+        };
+        let first = connect(run, |options| {
+            Ok(vec![Channel::connect(&options.uri, &options.security, options.peer_timeout)?])
+        })?;
+        open_link(run, first, hello.channels)?;
+        let asked = Instant::now();
+        run.command(Command::Message(Message::Hello(hello)))?;
         let version = run.expect("it was greeted", |event| match event {
             Event::Peer(Message::Welcome(welcome)) => Some(welcome.version),
             _ => None,
@@ -46,6 +53,10 @@ impl Connecting {
             return Err(Ended::PeerFailed(format!(
                 "it chose version {version}, which was not offered"
             )));
+        }
+        let further = connect(run, move |options| further_channels(options, hello))?;
+        for (number, stream) in (1..).zip(further) {
+            add_sender(run, stream, number, hello.channels)?;
         }
         run.command(Command::Message(Message::Configuration(run.machine.configuration())))?;
         run.expect("it was building the machine", |event| {
@@ -64,41 +75,79 @@ impl Connecting {
 }
 
 /// Connects on a thread of its own, because connecting can take long and cannot be interrupted.
-fn connect(run: &mut Run<'_>) -> Result<Channel, Ended> {
-    let (uri, security) = (run.options.uri.clone(), run.options.security.clone());
-    let (timeout, post) = (run.options.peer_timeout, run.post.clone());
+fn connect(
+    run: &mut Run<'_>,
+    how: impl FnOnce(&Options) -> Result<Vec<Channel>, ConnectError> + Send + 'static,
+) -> Result<Vec<Channel>, Ended> {
+    let (options, post) = (run.options.clone(), run.post.clone());
     std::thread::Builder::new()
         .name("connect".to_owned())
         .spawn(move || {
-            let channel = Channel::connect(&uri, &security, timeout);
+            let channels = how(&options);
             // A migration that has ended listens no more.
-            drop(post.send(Event::Connected(channel)));
+            drop(post.send(Event::Connected(channels)));
         })
         .map_err(Ended::Thread)?;
-    run.expect("it was connected to", |event| match event {
+    let connected = run.expect("it was connected to", |event| match event {
         Event::Connected(result) => Some(result),
         _ => None,
-    })?
-    .map_err(Ended::from)
+    })?;
+    Ok(connected?)
 }
 
-fn open_link(run: &mut Run<'_>, stream: Channel) -> Result<(), Ended> {
-    let timeout = Some(run.options.peer_timeout);
-    // Reads wait for as long as the migration takes: what bounds them is the deadline of who expects an answer.
-    stream.set_timeouts(None, timeout).map_err(Ended::Unreachable)?;
-    let (read_half, write_half) = (
-        stream.try_clone().map_err(Ended::Unreachable)?,
-        stream.try_clone().map_err(Ended::Unreachable)?,
-    );
-    let post = run.post.clone();
-    let reader = std::thread::Builder::new()
-        .name("return-path".to_owned())
-        .spawn(move || read_answers(read_half, |event| post.send(event).is_ok()))
-        .map_err(Ended::Thread)?;
+/// Connects all channels but the first at the same time, and has each greeted.
+fn further_channels(options: &Options, hello: Hello) -> Result<Vec<Channel>, ConnectError> {
+    let numbers = 1..hello.channels;
+    std::thread::scope(|scope| {
+        let begun: Vec<_> = numbers
+            .map(|channel| {
+                scope.spawn(move || further_channel(options, Hello { channel, ..hello }))
+            })
+            .collect();
+        begun
+            .into_iter()
+            .map(|thread| {
+                thread.join().unwrap_or_else(|_| Err(std::io::Error::other("a panic").into()))
+            })
+            .collect()
+    })
+}
+
+fn further_channel(options: &Options, hello: Hello) -> Result<Channel, ConnectError> {
+    let timeout = options.peer_timeout;
+    let mut channel = Channel::connect(&options.uri, &options.security, timeout)?;
+    channel.set_timeouts(Some(timeout), Some(timeout))?;
+    Encoder::default()
+        .write(&mut channel, &Message::Hello(hello))
+        .and_then(|_| match Decoder::default().read(&mut channel)? {
+            Message::Welcome(_) => Ok(channel),
+            _ => Err(WireError::Unexpected("something else than a welcome")),
+        })
+        .map_err(ConnectError::Wire)
+}
+
+fn open_link(run: &mut Run<'_>, first: Vec<Channel>, channels: u16) -> Result<(), Ended> {
+    for stream in first {
+        // Reads wait for as long as the migration takes: what bounds them is the deadline of who expects an answer.
+        stream.set_timeouts(None, Some(run.options.peer_timeout)).map_err(Ended::Unreachable)?;
+        let read_half = stream.try_clone().map_err(Ended::Unreachable)?;
+        let post = run.post.clone();
+        let reader = std::thread::Builder::new()
+            .name("return-path".to_owned())
+            .spawn(move || read_answers(read_half, |event| post.send(event).is_ok()))
+            .map_err(Ended::Thread)?;
+        run.link = Some(Link { channels: Vec::new(), reader });
+        add_sender(run, stream, 0, channels)?;
+    }
+    Ok(())
+}
+
+/// Starts the thread that sends on channel `number`.
+fn add_sender(run: &mut Run<'_>, stream: Channel, number: u16, channels: u16) -> Result<(), Ended> {
     let sender = Sender {
-        channel: 0,
-        channels: 1,
-        stream: write_half,
+        channel: number,
+        channels,
+        stream: stream.try_clone().map_err(Ended::Unreachable)?,
         memory: run.machine.memory(),
         dirty: run.dirty.clone(),
         heat: run.heat.clone(),
@@ -109,10 +158,12 @@ fn open_link(run: &mut Run<'_>, stream: Channel) -> Result<(), Ended> {
     let (commands, received): (_, Receiver<Command>) = channel();
     let post = run.post.clone();
     let sender = std::thread::Builder::new()
-        .name("send0".to_owned())
+        .name(format!("send{number}"))
         .spawn(move || sender.serve(&received, &post))
         .map_err(Ended::Thread)?;
-    run.link = Some(Link { stream, commands, sender, reader });
+    if let Some(link) = &mut run.link {
+        link.channels.push(LinkChannel { stream, commands, sender });
+    }
     Ok(())
 }
 

@@ -40,9 +40,9 @@ const LAST_WORDS: Duration = Duration::from_millis(300);
 /// What the migration's own thread is told.
 #[derive(Debug)]
 pub(super) enum Event {
-    /// The connection was made, or was not.
-    Connected(Result<Channel, ConnectError>),
-    /// The dirty set was sent once from its first page to its last.
+    /// Connections were made, or were not.
+    Connected(Result<Vec<Channel>, ConnectError>),
+    /// A channel's part of the dirty set was sent once from its first page to its last.
     WalkSent,
     /// A message has left.
     Sent,
@@ -50,8 +50,8 @@ pub(super) enum Event {
     SendFailed(WireError),
     /// Guest memory could not be read.
     MemoryFailed(MachineError),
-    /// The sender has done all that it was told, and ends.
-    SenderGone,
+    /// The sender of this channel has done all that it was told, and ends.
+    SenderGone(u16),
     /// The destination said something.
     Peer(Message),
     /// The destination says nothing any more.
@@ -60,13 +60,19 @@ pub(super) enum Event {
     Requested(Request),
 }
 
-/// The connection and the threads that serve it.
+/// The connections and the threads that serve them. All that is said and heard goes over the first.
 #[derive(Debug)]
 pub(super) struct Link {
+    pub(super) channels: Vec<LinkChannel>,
+    pub(super) reader: JoinHandle<()>,
+}
+
+/// One connection, and who sends over it.
+#[derive(Debug)]
+pub(super) struct LinkChannel {
     pub(super) stream: Channel,
     pub(super) commands: Sender<Command>,
     pub(super) sender: JoinHandle<()>,
-    pub(super) reader: JoinHandle<()>,
 }
 
 /// What a step of the pre-copy came to.
@@ -110,8 +116,8 @@ pub(super) struct Run<'m> {
     /// When the destination was last told anything.
     spoke: Instant,
     progress: Progress,
-    /// The sender is on its way through the dirty set, for the `walks`th time.
-    walking: bool,
+    /// Senders that are on their way through the dirty set, for the `walks`th time.
+    walking: usize,
     walks: u32,
     next_tick: Instant,
     sampled: SampledAt,
@@ -208,7 +214,7 @@ impl<'m> Run<'m> {
                 remaining: shape.memory,
                 ..Progress::default()
             },
-            walking: false,
+            walking: 0,
             walks: 0,
             next_tick: now + TICK,
             sampled: SampledAt { time: now, sent: 0, pages: 0 },
@@ -253,8 +259,9 @@ impl<'m> Run<'m> {
                 Ok(Event::MemoryFailed(error)) => {
                     return Err(Ended::Machine("read its memory", error));
                 }
+                Ok(Event::WalkSent) if self.walking > 1 => self.walking -= 1,
                 Ok(event @ Event::WalkSent) => {
-                    self.walking = false;
+                    self.walking = 0;
                     self.spoke = Instant::now();
                     self.costs.asked(self.walks, self.spoke);
                     return Ok(Some(event));
@@ -323,8 +330,10 @@ impl<'m> Run<'m> {
         }
     }
 
+    /// Has something said.
     pub(super) fn command(&self, command: Command) -> Result<(), Ended> {
-        let sent = self.link.as_ref().map(|link| link.commands.send(command));
+        let first = self.link.as_ref().and_then(|link| link.channels.first());
+        let sent = first.map(|channel| channel.commands.send(command));
         // A sender that is gone has said why before it went.
         if matches!(sent, Some(Ok(()))) { Ok(()) } else { Err(Ended::Lost(WireError::Closed)) }
     }
@@ -334,15 +343,21 @@ impl<'m> Run<'m> {
         self.recorder.event(EventKind::Pass { pass: self.pass });
         self.progress.pass = self.pass;
         self.observer.pass(self.pass);
-        if self.walking { Ok(()) } else { self.walk().map(drop) }
+        if self.walking > 0 { Ok(()) } else { self.walk().map(drop) }
     }
 
     /// Has the dirty set sent once from its first page to its last; gives the number by which the destination will
     /// acknowledge it.
     pub(super) fn walk(&mut self) -> Result<u32, Ended> {
         self.walks += 1;
-        self.walking = true;
-        self.command(Command::Walk(self.walks))?;
+        let channels = self.link.as_ref().map(|link| &link.channels[..]).unwrap_or_default();
+        for channel in channels {
+            // A sender that is gone has said why before it went.
+            let sent = channel.commands.send(Command::Walk(self.walks));
+            sent.map_err(|_| Ended::Lost(WireError::Closed))?;
+        }
+        // What was asked for before and is still under way is counted, too.
+        self.walking += channels.len();
         Ok(self.walks)
     }
 
@@ -367,9 +382,9 @@ impl<'m> Run<'m> {
     /// Passes end when all of them was sent; the dirty log is read whenever it is time.
     fn sample_by_timer(&mut self) -> Result<Step, Ended> {
         let step = self.sample(true, false)?;
-        if step == Step::Going && !self.walking {
+        if step == Step::Going && self.walking == 0 {
             self.next_pass_if_dirty()?;
-            if !self.walking && self.spoke.elapsed() >= LIFE_SIGN {
+            if self.walking == 0 && self.spoke.elapsed() >= LIFE_SIGN {
                 // A walk over nothing: its end is answered, so that both sides know that the other lives.
                 self.walk()?;
             }
@@ -390,7 +405,7 @@ impl<'m> Run<'m> {
             self.begin_pass()?;
             return Ok(Step::PassEnded);
         }
-        if step == Step::Going && !self.walking {
+        if step == Step::Going && self.walking == 0 {
             self.walk()?;
         }
         Ok(step)
@@ -557,23 +572,27 @@ impl<'m> Run<'m> {
     pub(super) fn close(&mut self, farewell: Option<String>) {
         let Some(link) = self.link.take() else { return };
         self.bucket.stop();
-        if let Some(reason) = farewell {
+        if let (Some(reason), Some(first)) = (farewell, link.channels.first()) {
             // A sender that is gone says nothing any more.
-            let _ = link.commands.send(Command::Message(Message::Cancel { reason }));
+            let _ = first.commands.send(Command::Message(Message::Cancel { reason }));
         }
-        // The sender ends once it has said all that it was told to say.
-        drop(link.commands);
+        // Senders end once they have said all that they were told to say.
+        let (streams, senders): (Vec<_>, Vec<_>) =
+            link.channels.into_iter().map(|channel| (channel.stream, channel.sender)).unzip();
         let until = Instant::now() + FAREWELL;
-        while !link.sender.is_finished() {
+        while senders.first().is_some_and(|first| !first.is_finished()) {
             match self.events.recv_timeout(until.saturating_duration_since(Instant::now())) {
-                Ok(Event::SenderGone) | Err(_) => break,
+                Err(_) => break,
+                // The first says the farewell; that the others are stuck is no reason to wait on.
+                Ok(Event::SenderGone(0)) => break,
                 Ok(_) => {}
             }
         }
-        link.stream.shutdown();
-        // Panics there have been printed already.
-        let _ = link.sender.join();
-        let _ = link.reader.join();
+        streams.iter().for_each(Channel::shutdown);
+        for thread in senders.into_iter().chain([link.reader]) {
+            // Panics there have been printed already.
+            let _ = thread.join();
+        }
     }
 
     /// The bill.

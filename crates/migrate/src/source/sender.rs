@@ -88,7 +88,7 @@ impl Sender {
     pub(super) fn serve(mut self, commands: &Receiver<Command>, post: &Post<Event>) {
         self.obey(commands, post);
         // A migration that has ended listens no more.
-        let _ = post.send(Event::SenderGone);
+        let _ = post.send(Event::SenderGone(self.channel));
     }
 
     fn obey(&mut self, commands: &Receiver<Command>, post: &Post<Event>) {

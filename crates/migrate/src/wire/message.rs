@@ -7,6 +7,9 @@ use crate::machine::PageIndex;
 /// The most pages in one frame: they fit into a processor's second cache, where the checksum finds them again.
 pub const MAX_RUN_PAGES: u64 = 64;
 
+/// The most channels of one migration.
+pub const MAX_CHANNELS: u16 = 128;
+
 /// A message, in either direction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Message {

@@ -11,3 +11,4 @@ mod place;
 mod proxy;
 mod securing;
 mod speaking;
+mod spreading;

@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel as channel_of_words};
 use std::thread;
 
 use landfall_migrate::options::Uri;
@@ -65,23 +65,34 @@ pub(crate) struct Proxy {
 impl Proxy {
     /// Listens at `uri` for one connection to `destination`, and strikes at the `nth` message `at` (from 1).
     pub(crate) fn new(uri: &Uri, destination: &Uri, at: At, nth: u32, fate: Fate) -> Self {
+        Self::between(uri, destination, Strike { channels: 1, struck: 0, at, nth, fate })
+    }
+
+    /// The same for a migration over several channels.
+    pub(crate) fn between(uri: &Uri, destination: &Uri, strike: Strike) -> Self {
         let (Uri::Unix(from), Uri::Unix(to)) = (uri, destination) else { panic!("unix only") };
         let (listener, to) = (UnixListener::bind(from).unwrap(), to.clone());
-        let (reach, reached) = channel();
-        let (go, gone) = channel();
+        let (reach, reached) = channel_of_words();
+        let (go, gone) = channel_of_words::<()>();
         thread::spawn(move || {
-            let source = listener.accept().unwrap().0;
-            let destination = UnixStream::connect(to).unwrap();
-            let fault = || Fault { at, left: nth, fate, reach: reach.clone() };
-            let (there, back) = (fault(), fault());
-            let (gone_there, gone_back) = (channel(), channel());
-            let forward = Forward::new(&source, &destination, there, gone_there.1);
-            let backward = Forward::new(&destination, &source, back, gone_back.1);
-            thread::spawn(move || forward.run());
-            thread::spawn(move || backward.run());
+            let mut held = Vec::new();
+            for channel in 0..strike.channels {
+                let source = listener.accept().unwrap().0;
+                let destination = UnixStream::connect(&to).unwrap();
+                let left = if channel == strike.struck { strike.nth } else { 0 };
+                for (from, to) in [(&source, &destination), (&destination, &source)] {
+                    let (let_go, go) = channel_of_words();
+                    let Strike { at, fate, .. } = strike;
+                    let fault = Fault { at, left, fate, reach: reach.clone() };
+                    let forward = Forward::new(from, to, fault, go);
+                    thread::spawn(move || forward.run());
+                    held.push(let_go);
+                }
+            }
+            drop(reach);
             // Dropped by the test or sent by it: what waits goes on.
             let _ = gone.recv();
-            drop((gone_there.0, gone_back.0));
+            drop(held);
         });
         Self { uri: uri.clone(), reached, go }
     }
@@ -95,6 +106,16 @@ impl Proxy {
     pub(crate) fn release(&self) {
         let _ = self.go.send(());
     }
+}
+
+/// What happens, and to which of the connections in the order in which they come.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Strike {
+    pub(crate) channels: u16,
+    pub(crate) struck: u16,
+    pub(crate) at: At,
+    pub(crate) nth: u32,
+    pub(crate) fate: Fate,
 }
 
 struct Fault {
@@ -131,9 +152,8 @@ impl Forward {
             frame.resize(HEADER_BYTES + usize::try_from(length).unwrap(), 0);
             self.from.read_exact(&mut frame[HEADER_BYTES..])?;
             if u16::from_le_bytes([frame[4], frame[5]]) == self.fault.at as u16 {
-                self.fault.left = self.fault.left.saturating_sub(1);
+                self.fault.left = self.fault.left.wrapping_sub(1);
                 if self.fault.left == 0 {
-                    self.fault.left = u32::MAX;
                     self.strike(&mut frame)?;
                 }
             }

@@ -74,15 +74,17 @@ fn assert_told(report: &Report, words: &str) {
 
 #[test]
 fn a_guest_that_outruns_the_link_arrives_over_tls() {
-    let lab = Lab::new();
-    let destination = lab.destination("localhost");
-    let guest = Guest::running(&Shape::busy());
-    let options = narrow(&destination.uri, Policy::Adaptive);
-    let report = migrate(&guest, &Options { security: lab.host("a"), verify: true, ..options });
-    assert_eq!(report.outcome, Outcome::Completed, "{:?}", report.reason);
-    assert_eq!(report.integrity, "ok");
-    guest.assert_stands_still();
-    destination.arrived().assert_goes_on();
+    for channels in [1, 5] {
+        let lab = Lab::new();
+        let destination = lab.destination("localhost");
+        let guest = Guest::running(&Shape::busy());
+        let options = Options { channels, ..narrow(&destination.uri, Policy::Adaptive) };
+        let report = migrate(&guest, &Options { security: lab.host("a"), verify: true, ..options });
+        assert_eq!(report.outcome, Outcome::Completed, "{:?}", report.reason);
+        assert_eq!(report.integrity, "ok");
+        guest.assert_stands_still();
+        destination.arrived().assert_goes_on();
+    }
 }
 
 #[test]

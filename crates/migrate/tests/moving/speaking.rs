@@ -7,7 +7,9 @@ use landfall_migrate::ReceiveError;
 use landfall_migrate::machine::PageIndex;
 use landfall_migrate::options::{Options, Uri};
 use landfall_migrate::report::Outcome;
-use landfall_migrate::wire::{Decoder, Encoder, Finish, Hello, Message, PageRun, VERSION};
+use landfall_migrate::wire::{
+    Decoder, Encoder, Finish, Hello, MAX_CHANNELS, Message, PageRun, VERSION,
+};
 
 use crate::guest::{Guest, Shape};
 use crate::place::{Folder, Waiting, migrate};
@@ -78,17 +80,50 @@ fn a_source_that_is_too_new_or_too_old_is_told_so() {
 }
 
 #[test]
-fn a_source_with_several_channels_is_told_so_and_another_may_come() {
+fn a_channel_of_no_migration_is_told_so_and_another_may_come() {
+    for (channel, channels) in [(1, 4), (0, 0), (0, MAX_CHANNELS + 1), (4, 4)] {
+        let folder = Folder::new();
+        let destination = Waiting::at(&folder.socket("d"));
+        let mut speaker = Speaker::to(&destination);
+        let (oldest_version, newest_version) = (VERSION, VERSION);
+        let hello = Hello { oldest_version, newest_version, channel, channels, migration: 1 };
+        speaker.say(&Message::Hello(hello));
+        let Message::Failed { reason } = speaker.hear() else { panic!() };
+        assert!(reason.contains("none of the migration's"), "{reason}");
+        drop(speaker);
+        drop(Speaker::accepted(&destination));
+        destination.assert_nothing();
+    }
+}
+
+#[test]
+fn a_channel_of_another_migration_does_not_stand_for_one_that_is_awaited() {
     let folder = Folder::new();
     let destination = Waiting::at(&folder.socket("d"));
     let mut speaker = Speaker::to(&destination);
     let (oldest_version, newest_version) = (VERSION, VERSION);
-    let hello = Hello { oldest_version, newest_version, channel: 0, channels: 4, migration: 1 };
-    speaker.say(&Message::Hello(hello));
-    let Message::Failed { reason } = speaker.hear() else { panic!() };
-    assert!(reason.contains("several channels"), "{reason}");
+    let hello = |channel, migration| {
+        let channels = 2;
+        Message::Hello(Hello { oldest_version, newest_version, channel, channels, migration })
+    };
+    speaker.say(&hello(0, 1));
+    assert!(matches!(speaker.hear(), Message::Welcome(_)));
+    let mut stranger = Speaker::to(&destination);
+    stranger.say(&hello(1, 2));
+    assert!(matches!(stranger.hear(), Message::Failed { .. }));
+    let mut further = Speaker::to(&destination);
+    further.say(&hello(1, 1));
+    assert!(matches!(further.hear(), Message::Welcome(_)));
+    speaker.say(&Message::Configuration(serde_json::to_vec(&Shape::busy()).unwrap()));
+    assert_eq!(speaker.hear(), Message::Accepted);
+    // Only what every channel has come to the end of is received.
+    speaker.say(&Message::PassEnd { pass: 1 });
+    further.say(&Message::PassEnd { pass: 1 });
+    assert_eq!(speaker.hear(), Message::PassReceived { pass: 1 });
+    // Nothing but pages may come on it.
+    further.say(&Message::State(vec![1]));
+    assert!(matches!(speaker.hear(), Message::Failed { .. }));
     drop(speaker);
-    drop(Speaker::accepted(&destination));
     destination.assert_nothing();
 }
 

@@ -10,7 +10,7 @@ use landfall_migrate::progress::{Observer, Phase, Progress};
 use landfall_migrate::report::{Outcome, Report};
 use landfall_migrate::{Control, control, migrate_out};
 use landfall_qmp::{
-    EventKind, MigrationStatus, OnLimit as QmpOnLimit, Parameters, ParametersUpdate,
+    Capabilities, EventKind, MigrationStatus, OnLimit as QmpOnLimit, Parameters, ParametersUpdate,
     Policy as QmpPolicy, QmpError,
 };
 use serde_json::{Value, json};
@@ -48,7 +48,7 @@ impl Monitor {
                 "the dirty rate is being measured, which uses the dirty log; migrate once query-dirty-rate says that it is measured",
             ));
         }
-        let options = options(uri, state.capabilities.auto_converge, &state.parameters);
+        let options = options(uri, state.capabilities, &state.parameters);
         let (handle, control) = control();
         state.migration = MigrationRecord::begin(options.policy);
         state.outgoing = Some(handle);
@@ -149,10 +149,10 @@ impl Observer for Watcher {
     }
 }
 
-fn options(uri: Uri, auto_converge: bool, parameters: &Parameters) -> Options {
+fn options(uri: Uri, capabilities: Capabilities, parameters: &Parameters) -> Options {
     let percent = |value: u8| Throttle::new(f64::from(value) / 100.0);
     Options {
-        policy: match (auto_converge, parameters.policy) {
+        policy: match (capabilities.auto_converge, parameters.policy) {
             (false, _) => Policy::Off,
             (true, QmpPolicy::Classic) => Policy::Classic,
             (true, QmpPolicy::Stepped) => Policy::Stepped,
@@ -167,6 +167,7 @@ fn options(uri: Uri, auto_converge: bool, parameters: &Parameters) -> Options {
         },
         max_bandwidth: bandwidth(parameters),
         security: security(parameters),
+        channels: if capabilities.multifd { parameters.multifd_channels.into() } else { 1 },
         verify: parameters.verify,
         peer_timeout: parameters.peer_timeout,
         ..Options::to(uri)

@@ -1,0 +1,138 @@
+//! Guests that arrive, or do not, over several channels at once.
+
+use std::time::Duration;
+
+use landfall_converge::Policy;
+use landfall_migrate::ReceiveError;
+use landfall_migrate::options::{Options, Uri};
+use landfall_migrate::progress::Phase;
+use landfall_migrate::report::Outcome;
+
+use crate::guest::{Guest, Shape};
+use crate::place::{Folder, UnderWay, Waiting, migrate, narrow};
+use crate::proxy::{At, Fate, Proxy, Strike};
+
+const CHANNELS: u16 = 4;
+
+/// What passes on a channel other than the first.
+const ON_FURTHER: [At; 4] = [At::Hello, At::Welcome, At::Pages, At::PassEnd];
+
+#[test]
+fn a_guest_that_outruns_the_link_arrives_over_any_number_of_channels() {
+    for channels in [2, 3, 8, 128] {
+        let destination = Waiting::at(&Uri::Tcp("127.0.0.1:0".to_owned()));
+        let guest = Guest::running(&Shape::busy());
+        let options = Options { channels, ..narrow(&destination.uri, Policy::Adaptive) };
+        let report = migrate(&guest, &Options { verify: true, ..options });
+        assert_eq!(report.outcome, Outcome::Completed, "{channels}: {:?}", report.reason);
+        assert_eq!(report.integrity, "ok");
+        assert!(report.passes >= 2);
+        guest.assert_stands_still();
+        destination.arrived().assert_goes_on();
+    }
+}
+
+#[test]
+fn a_guest_moves_to_and_fro_over_several_channels() {
+    let folder = Folder::new();
+    let mut guest = Guest::running(&Shape::busy());
+    for journey in 0..4 {
+        let destination = Waiting::at(&folder.socket(&format!("d{journey}")));
+        let options = narrow(&destination.uri, Policy::Adaptive);
+        let report = migrate(&guest, &Options { channels: CHANNELS, ..options });
+        assert_eq!(report.outcome, Outcome::Completed, "{:?}", report.reason);
+        guest.assert_stands_still();
+        guest = destination.arrived();
+        guest.assert_goes_on();
+    }
+}
+
+#[test]
+fn one_channel_that_breaks_ends_it_with_the_guest_at_the_source() {
+    for (fate, at) in
+        [Fate::Cut, Fate::Corrupt].into_iter().flat_map(|fate| ON_FURTHER.map(|at| (fate, at)))
+    {
+        let folder = Folder::new();
+        let destination = Waiting::at(&folder.socket("d"));
+        let strike = Strike { channels: CHANNELS, struck: 2, at, nth: 1, fate };
+        let proxy = Proxy::between(&folder.socket("p"), &destination.uri, strike);
+        let guest = Guest::running(&Shape::busy());
+        let options = narrow(&proxy.uri, Policy::Adaptive);
+        let report = migrate(&guest, &Options { channels: CHANNELS, ..options });
+        assert_eq!(report.outcome, Outcome::Failed, "{fate:?} {at:?}: {:?}", report.reason);
+        guest.assert_goes_on();
+        drop(proxy);
+        destination.handle.cancel();
+        destination.assert_nothing();
+    }
+}
+
+#[test]
+fn the_source_hears_what_was_wrong_on_a_further_channel() {
+    let folder = Folder::new();
+    let destination = Waiting::at(&folder.socket("d"));
+    let (at, fate) = (At::Pages, Fate::Corrupt);
+    let strike = Strike { channels: CHANNELS, struck: 1, at, nth: 3, fate };
+    let proxy = Proxy::between(&folder.socket("p"), &destination.uri, strike);
+    let guest = Guest::running(&Shape::busy());
+    let options = narrow(&proxy.uri, Policy::Adaptive);
+    let report = migrate(&guest, &Options { channels: CHANNELS, ..options });
+    assert_eq!(report.outcome, Outcome::Failed);
+    let reason = report.reason.unwrap();
+    assert!(reason.contains("checksum mismatch"), "{reason}");
+    guest.assert_goes_on();
+    let error = destination.assert_nothing();
+    assert!(matches!(error, ReceiveError::Wire(_)), "{error:?}");
+}
+
+#[test]
+fn it_can_be_cancelled_while_a_further_channel_is_stuck() {
+    for at in ON_FURTHER {
+        let folder = Folder::new();
+        let destination = Waiting::at(&folder.socket("d"));
+        let strike = Strike { channels: CHANNELS, struck: 3, at, nth: 1, fate: Fate::Hold };
+        let proxy = Proxy::between(&folder.socket("p"), &destination.uri, strike);
+        let guest = Guest::running(&Shape::busy());
+        let options = narrow(&proxy.uri, Policy::Adaptive);
+        let under_way = UnderWay::begin(&guest, Options { channels: CHANNELS, ..options });
+        proxy.wait();
+        under_way.handle.cancel();
+        let report = under_way.report();
+        assert_eq!(report.outcome, Outcome::Cancelled, "{at:?}: {:?}", report.reason);
+        guest.assert_goes_on();
+        drop(proxy);
+        destination.handle.cancel();
+        destination.assert_nothing();
+    }
+}
+
+#[test]
+fn a_destination_that_is_cancelled_lets_all_channels_go() {
+    let folder = Folder::new();
+    let destination = Waiting::at(&folder.socket("d"));
+    let guest = Guest::running(&Shape::busy());
+    let options = narrow(&destination.uri, Policy::Off);
+    let under_way = UnderWay::begin(&guest, Options { channels: CHANNELS, ..options });
+    under_way.wait_for(Phase::Passes, 2);
+    destination.handle.cancel();
+    assert_eq!(under_way.report().outcome, Outcome::Failed);
+    guest.assert_goes_on();
+    assert!(matches!(destination.assert_nothing(), ReceiveError::Cancelled));
+}
+
+#[test]
+fn a_channel_that_says_nothing_any_more_is_noticed() {
+    let folder = Folder::new();
+    let destination = Waiting::at(&folder.socket("d"));
+    let strike =
+        Strike { channels: CHANNELS, struck: 1, at: At::PassEnd, nth: 1, fate: Fate::Hold };
+    let proxy = Proxy::between(&folder.socket("p"), &destination.uri, strike);
+    let guest = Guest::running(&Shape::calm());
+    let peer_timeout = Duration::from_millis(300);
+    let options = Options { channels: CHANNELS, peer_timeout, ..Options::to(proxy.uri.clone()) };
+    let report = migrate(&guest, &options);
+    assert_eq!(report.outcome, Outcome::Failed, "{:?}", report.reason);
+    guest.assert_goes_on();
+    drop(proxy);
+    destination.assert_nothing();
+}
