@@ -8,6 +8,7 @@ use std::process::Command;
 use landfall_vmm::kvm;
 
 use crate::command::{cargo, program, run, works};
+use crate::lab;
 use crate::step::Outcome;
 use crate::tools;
 use crate::workspace::Workspace;
@@ -16,6 +17,8 @@ const PROGRAM: &str = "qemu-system-x86_64";
 /// What the newest one is made of, beside libraries that the older one has brought.
 const PACKAGES: [&str; 4] =
     ["qemu-system-x86", "qemu-system-common", "qemu-system-data", "seabios"];
+/// What the names of the tests begin with that have a Linux.
+const LINUX: &str = "linux::";
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
 /// With the QEMU that the distribution has.
@@ -34,16 +37,35 @@ pub(crate) fn newest_steered(workspace: &Workspace) -> Outcome {
     }
 }
 
+/// With a Linux in a processor that QEMU emulates, which needs no KVM.
+pub(crate) fn linux_steered(workspace: &Workspace) -> Outcome {
+    let found = tools::qemu(workspace)
+        .and_then(|qemu| lab::writing_linux(workspace).map(|linux| (qemu, linux)));
+    match found {
+        Ok((qemu, (kernel, disk))) => {
+            let mut command = test_command(workspace, Path::new(qemu), &[LINUX]);
+            run(command.env("LINUX_KERNEL", kernel).env("LINUX_DISK", disk)).into()
+        }
+        Err(missing) => Outcome::Skipped(missing),
+    }
+}
+
 fn kvm_and_qemu(workspace: &Workspace) -> Result<&'static str, String> {
     kvm::is_available().map_err(|error| format!("QEMU's guests need KVM here: {error}"))?;
     tools::qemu(workspace)
 }
 
 fn tests(workspace: &Workspace, qemu: &Path) -> Result<(), String> {
+    run(&mut test_command(workspace, qemu, &["--skip", LINUX]))
+}
+
+fn test_command(workspace: &Workspace, qemu: &Path, which: &[&str]) -> Command {
     // One at a time: each has two machines, and a guest that keeps a core busy.
     let tests =
         ["test", "--package", "landfall", "--test", "qemu", "--", "--ignored", "--test-threads=1"];
-    run(cargo(workspace, tests).env("QEMU", qemu))
+    let mut command = cargo(workspace, tests);
+    command.args(which).env("QEMU", qemu);
+    command
 }
 
 /// Fetches the newest QEMU into a folder of our own, beside the one that is installed.

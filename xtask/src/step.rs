@@ -74,6 +74,11 @@ pub(crate) const STEPS: &[Step] = &[
         run: qemu::newest_steered,
     },
     Step {
+        name: "qemu-linux",
+        about: "a Linux guest that outruns its link is steered, and a burst that ends lets it go",
+        run: qemu::linux_steered,
+    },
+    Step {
         name: "fuzz",
         about: "the decoder of the wire protocol, for 45 seconds",
         run: fuzz::run_short,

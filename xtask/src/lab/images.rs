@@ -12,6 +12,7 @@ use crate::workspace::Workspace;
 /// The first programs.
 const HOST: &str = include_str!("host.sh");
 const GUEST: &str = include_str!("guest.sh");
+const WRITER: &str = include_str!("writer.sh");
 
 /// KVM on the processor that QEMU emulates, with the options of each module.
 const HOST_MODULES: [(&str, &str); 1] = [("kvm_amd", "nested=0")];
@@ -38,7 +39,19 @@ pub(super) fn host_disk(workspace: &Workspace, packages: &Packages) -> Result<Pa
     add_modules(&mut disk, packages)?;
     disk.copy(&packages.kernel()?, "boot/vmlinuz")?;
     disk.program("boot/guest", &guest_disk(packages)?);
-    let path = workspace.target().join("lab/host.cpio");
+    written(workspace, "host.cpio", disk)
+}
+
+/// Builds the disk of a guest that writes to its memory as fast as it can; its path.
+pub(super) fn writer_disk(workspace: &Workspace, packages: &Packages) -> Result<PathBuf, String> {
+    let mut disk = Archive::with_console();
+    disk.program("init", WRITER.as_bytes());
+    disk.copy(&packages.program("busybox")?, "bin/busybox")?;
+    written(workspace, "writer.cpio", disk)
+}
+
+fn written(workspace: &Workspace, name: &str, disk: Archive) -> Result<PathBuf, String> {
+    let path = workspace.target().join("lab").join(name);
     fs::write(&path, disk.finish()).map_err(|error| format!("{}: {error}", path.display()))?;
     Ok(path)
 }

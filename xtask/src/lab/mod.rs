@@ -9,6 +9,7 @@ mod modules;
 mod packages;
 
 use std::fs;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -56,6 +57,15 @@ pub(crate) fn trials(workspace: &Workspace) -> Outcome {
     }
 }
 
+/// A Linux that writes to its memory, for a machine of QEMU's: its kernel, and its initial RAM disk.
+///
+/// # Errors
+/// When it cannot be had.
+pub(crate) fn writing_linux(workspace: &Workspace) -> Result<(PathBuf, PathBuf), String> {
+    let packages = Packages::fetch(workspace)?;
+    Ok((packages.kernel()?, images::writer_disk(workspace, &packages)?))
+}
+
 /// Why there is no lab.
 enum Trouble {
     /// Something is not on this host and cannot be had.
@@ -67,8 +77,8 @@ enum Trouble {
 /// What a lab machine is made of.
 struct Lab {
     qemu: &'static str,
-    kernel: std::path::PathBuf,
-    disk: std::path::PathBuf,
+    kernel: PathBuf,
+    disk: PathBuf,
 }
 
 impl Lab {

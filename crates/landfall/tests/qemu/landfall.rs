@@ -33,8 +33,13 @@ pub(crate) struct Pilot {
 impl Pilot {
     /// Starts it, and returns once it has looked at its QEMU.
     pub(crate) fn beside(socket: &Path) -> Self {
+        Self::with(socket, &[])
+    }
+
+    /// The same, with these flags.
+    pub(crate) fn with(socket: &Path, flags: &[&str]) -> Self {
         let mut command = program();
-        command.arg("pilot").arg(socket).args(["-o", "json"]);
+        command.arg("pilot").arg(socket).args(["-o", "json"]).args(flags);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let said = BufReader::new(child.stderr.take().unwrap());
         let mut this = Self { child, said };

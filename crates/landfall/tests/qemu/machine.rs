@@ -1,5 +1,6 @@
 //! Two QEMUs and the guest that checks itself.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -15,7 +16,7 @@ use tempfile::TempDir;
 
 const MEMORY: Bytes = Bytes(256 << 20);
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
-const RETRY: Duration = Duration::from_millis(10);
+pub(crate) const RETRY: Duration = Duration::from_millis(10);
 
 /// A QEMU process; killed and reaped when dropped, and by the kernel should the test die.
 #[derive(Debug)]
@@ -28,17 +29,19 @@ pub(crate) struct Qemu {
 }
 
 impl Qemu {
-    fn start(folder: &Path, name: &str, elf: &Path, incoming: Option<&str>) -> Self {
+    /// Starts one with these arguments, which say what is in it.
+    pub(crate) fn start<S: AsRef<OsStr>>(
+        folder: &Path,
+        name: &str,
+        machine: impl IntoIterator<Item = S>,
+        incoming: Option<&str>,
+    ) -> Self {
         let (held, for_pilot) = (folder.join(name), folder.join(name).with_extension("pilot"));
-        let megabytes = MEMORY.0 >> 20;
         let listen = |path: &Path| format!("unix:{},server=on,wait=off", path.display());
         let mut command = Command::new("setpriv");
         let qemu = std::env::var_os("QEMU").unwrap_or_else(|| "qemu-system-x86_64".into());
-        command.args(["--pdeathsig", "KILL", "--"]).arg(qemu).args(["-accel", "kvm"]);
-        command.args(["-machine", "microvm,memory-backend=ram", "-object"]);
-        command.arg(format!("memory-backend-memfd,id=ram,size={megabytes}M,share=on"));
-        command.args(["-m", &format!("{megabytes}M"), "-nodefaults", "-no-user-config"]);
-        command.args(["-display", "none", "-kernel"]).arg(elf);
+        command.args(["--pdeathsig", "KILL", "--"]).arg(qemu);
+        command.args(["-nodefaults", "-no-user-config", "-display", "none"]).args(machine);
         command.args(["-qmp", &listen(&held), "-qmp", &listen(&for_pilot)]);
         if let Some(uri) = incoming {
             command.args(["-incoming", uri]);
@@ -120,6 +123,16 @@ impl Drop for Qemu {
     }
 }
 
+/// A small machine on KVM, the memory of which can be looked into from outside.
+fn machine(elf: &Path) -> Vec<String> {
+    let megabytes = MEMORY.0 >> 20;
+    let memory = format!("memory-backend-memfd,id=ram,size={megabytes}M,share=on");
+    let machine = ["-accel", "kvm", "-machine", "microvm,memory-backend=ram", "-object", &memory];
+    let guest = ["-m".to_owned(), format!("{megabytes}M"), "-kernel".to_owned()];
+    let elf = elf.to_string_lossy().into_owned();
+    machine.map(str::to_owned).into_iter().chain(guest).chain([elf]).collect()
+}
+
 /// A QEMU with a guest, and one that waits for it.
 #[derive(Debug)]
 pub(crate) struct Pair {
@@ -141,8 +154,9 @@ impl Pair {
         let hz = kvm::tsc_frequency().expect("these tests need KVM");
         std::fs::write(&elf, probe::elf(&plan, &ram, hz).unwrap()).unwrap();
         let uri = format!("unix:{}", folder.path().join("migration").display());
-        let destination = Qemu::start(folder.path(), "destination", &elf, Some(&uri));
-        let source = Qemu::start(folder.path(), "source", &elf, None);
+        let machine = machine(&elf);
+        let destination = Qemu::start(folder.path(), "destination", &machine, Some(&uri));
+        let source = Qemu::start(folder.path(), "source", &machine, None);
         let this = Self { source, destination, uri, plan, elf, folder };
         let (ram, deadline) = (this.source.ram(), Instant::now() + PATIENCE);
         let work = || this.plan.vcpus[0].get(&ram, probe::ControlBlock::Work).unwrap();
@@ -161,8 +175,8 @@ impl Pair {
             // QEMU takes its sockets away itself, unless it was killed.
             let _ = std::fs::remove_file(self.folder.path().join(name));
         }
-        self.destination =
-            Qemu::start(self.folder.path(), "destination", &self.elf, Some(&self.uri));
+        let machine = machine(&self.elf);
+        self.destination = Qemu::start(self.folder.path(), "destination", machine, Some(&self.uri));
     }
 
     /// The guest runs at the destination, and has lost nothing.

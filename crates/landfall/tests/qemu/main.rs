@@ -1,5 +1,5 @@
-//! Stock QEMU, steered: real processes, a real guest, and whatever may happen to them. Run by `cargo xtask test qemu`, which
-//! installs QEMU; on their own these tests are left out.
+//! Stock QEMU, steered: real processes, a real guest, and whatever may happen to them. Run by `cargo xtask test qemu
+//! qemu-linux`, which installs QEMU; on their own these tests are left out.
 
 #![expect(
     clippy::unwrap_used,
@@ -8,5 +8,6 @@
 
 mod failing;
 mod landfall;
+mod linux;
 mod machine;
 mod steering;
