@@ -8,6 +8,11 @@ use crate::outlook::Outlook;
 const TRIFLE: f64 = 0.002;
 /// A harvest that left less than this share of the one before is a fall worth following.
 const FALLING: f64 = 0.9;
+/// Seconds until the next reading of the dirty log, or so.
+const LOOK: f64 = 0.05;
+/// A guest that writes so much of what the link carries takes what remains up and down with it: once past the lowest
+/// point, the next one is a round of its working set away, or never comes.
+const KEEPS_UP: f64 = 0.8;
 
 /// Looks for a good moment: never one that breaks the promise of downtime, and of those that keep it a local minimum
 /// of what remains, as long as waiting for it costs nothing.
@@ -16,6 +21,8 @@ pub(crate) struct Switchover {
     fits_since: Option<Duration>,
     lowest: f64,
     risen: u32,
+    /// It has been seen to fall since it fits.
+    fell: bool,
     /// It fitted once and was waited with, and then fitted no more.
     missed: bool,
     /// The share of the pages that fit which is really used; lowered each time the exact sync did not fit.
@@ -24,7 +31,14 @@ pub(crate) struct Switchover {
 
 impl Default for Switchover {
     fn default() -> Self {
-        Self { fits_since: None, lowest: f64::INFINITY, risen: 0, missed: false, trust: 1.0 }
+        Self {
+            fits_since: None,
+            lowest: f64::INFINITY,
+            risen: 0,
+            fell: false,
+            missed: false,
+            trust: 1.0,
+        }
     }
 }
 
@@ -37,16 +51,16 @@ impl Switchover {
         }
         // Waiting costs a throttled guest its time, and one that does not converge may never come so low again.
         if throttled
-            || self.missed
             || outlook.unaided().is_none()
             || outlook.remaining / outlook.bandwidth <= TRIFLE
+            || self.missed && self.may_not_fit_next(outlook)
         {
             return true;
         }
         let Some(since) = self.fits_since else {
             self.fits_since = Some(now);
             self.lowest = outlook.remaining;
-            self.risen = 0;
+            (self.risen, self.fell) = (0, false);
             return false;
         };
         if now.saturating_sub(since) > Duration::from_millis(500) + now / 20 {
@@ -54,11 +68,26 @@ impl Switchover {
         }
         if outlook.remaining < self.lowest * FALLING {
             self.lowest = outlook.remaining;
-            self.risen = 0;
+            (self.risen, self.fell) = (0, true);
             return false;
         }
         self.risen += 1;
-        self.risen >= 2 && outlook.remaining <= self.lowest * 1.1
+        self.missed || self.is_as_low_as_it_comes(outlook)
+    }
+
+    /// Whether it may have risen too far by the time of the next look.
+    fn may_not_fit_next(&self, outlook: &Outlook) -> bool {
+        let rise = (outlook.cautious.rate - outlook.bandwidth).max(0.0) * LOOK;
+        outlook.remaining + rise > outlook.target * self.trust
+    }
+
+    /// Asked when it does not fall: whether waiting any longer gains nothing.
+    fn is_as_low_as_it_comes(&self, outlook: &Outlook) -> bool {
+        if outlook.cautious.rate < outlook.bandwidth * KEEPS_UP {
+            return self.risen >= 2 && outlook.remaining <= self.lowest * 1.1;
+        }
+        let half = outlook.hopeful.working_set.unwrap_or(0.0) / 2.0;
+        self.fell || self.lowest <= half
     }
 
     /// The guest was stopped and what remained did not fit: ask for more room next time.
@@ -67,3 +96,7 @@ impl Switchover {
         self.trust = (self.trust * 0.85).max(0.3);
     }
 }
+
+#[cfg(test)]
+#[path = "switchover_tests.rs"]
+mod tests;
