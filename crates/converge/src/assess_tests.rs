@@ -21,6 +21,7 @@ fn verdict(policy: Policy, limits: Limits, dirties: u64, carries: u64) -> Verdic
             sent: sent.bytes(),
             sent_pages: sent,
             remaining: Pages(100_000),
+            idle: Duration::ZERO,
             fixed_downtime: Duration::from_millis(5),
             harvest: Some(Harvest {
                 elapsed: tick,

@@ -60,6 +60,7 @@ prop_compose! {
             sent: Bytes(counts[0]),
             sent_pages: Pages(counts[1]),
             remaining: Pages(counts[2]),
+            idle: Duration::ZERO,
             fixed_downtime: times[1],
             harvest,
         }
@@ -250,6 +251,7 @@ fn sweeping(dirtied: u64, sent: u64, pass: u32) -> Sample {
         sent: Pages(sent).bytes(),
         sent_pages: Pages(sent),
         remaining: Pages(40_000),
+        idle: Duration::ZERO,
         fixed_downtime: Duration::from_millis(5),
         harvest: Some(Harvest {
             elapsed: Duration::from_millis(50),

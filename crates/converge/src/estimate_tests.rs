@@ -62,6 +62,16 @@ fn a_queue_that_ran_dry_does_not_make_the_link_look_slow() {
 }
 
 #[test]
+fn a_queue_that_runs_dry_says_how_fast_the_link_is_where_it_is_known_for_how_long_it_was_dry() {
+    let mut estimator = estimator();
+    let idle = Duration::from_millis(45);
+    let few = Sample { pass: 2, idle, remaining: Pages(0), ..sending(5) };
+    observe(&mut estimator, &few, 40);
+    assert!((bandwidth_mib(&estimator) - 50.0).abs() < 1.0, "{}", bandwidth_mib(&estimator));
+    assert!(estimator.bandwidth.is_known());
+}
+
+#[test]
 fn a_link_that_became_slower_is_believed_within_a_second() {
     let mut estimator = estimator();
     observe(&mut estimator, &sending(100), 40);

@@ -15,6 +15,8 @@ pub struct Sample {
     pub sent: Bytes,
     /// Pages that left with those bytes, in whatever encoding.
     pub sent_pages: Pages,
+    /// The part of `elapsed` in which there was nothing to send; zero where that is not known.
+    pub idle: Duration,
     /// Pages still dirty: what would have to be sent if the guest stopped now.
     pub remaining: Pages,
     /// The part of downtime that does not depend on pages: stop, last sync, device state, round trips.

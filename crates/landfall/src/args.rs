@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use landfall_migrate::options::Uri;
+use landfall_qmp::PageEncoding;
 
 use crate::cert::CertCommand;
 use crate::channels::Channels;
@@ -96,6 +98,10 @@ pub(crate) struct MigrateArgs {
     /// Over how many connections pages go: 1 to 128, or auto.
     #[arg(long, value_name = "N", default_value_t)]
     pub(crate) channels: Channels,
+    /// How pages are written down: as they are (none), by whatever costs least as measured (auto), as what has changed since
+    /// they were sent last (delta), or compressed.
+    #[arg(long, value_name = "ENCODING", default_value = "none", value_parser = encoding())]
+    pub(crate) encoding: PageEncoding,
     /// The longest migration, as in 15min; no limit if not given.
     #[arg(long, value_name = "DURATION", value_parser = crate::quantities::duration)]
     pub(crate) time_limit: Option<std::time::Duration>,
@@ -106,6 +112,18 @@ pub(crate) struct MigrateArgs {
     pub(crate) tls_name: Option<String>,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
+}
+
+fn encoding() -> impl TypedValueParser<Value = PageEncoding> {
+    PossibleValuesParser::new(["none", "auto", "delta", "lz4", "zstd"]).map(|name| {
+        match name.as_str() {
+            "auto" => PageEncoding::Auto,
+            "delta" => PageEncoding::Delta,
+            "lz4" => PageEncoding::Lz4,
+            "zstd" => PageEncoding::Zstd,
+            _ => PageEncoding::None,
+        }
+    })
 }
 
 #[derive(Clone, Copy, Debug, Args)]

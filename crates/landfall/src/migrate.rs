@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use landfall_migrate::report::Report;
 use landfall_pilot::{Options, Pilot};
-use landfall_qmp::{Client, Policy};
+use landfall_qmp::{Client, PageEncoding, Policy};
 use serde_json::Value;
 
 use crate::args::{MigrateArgs, Output, OutputArgs, Switch};
@@ -42,6 +42,7 @@ fn migrate_own(args: &MigrateArgs, mut client: Client) -> Result<Exit, CliError>
     let interrupts = Interrupts::install()?;
     let mut parameters = args.limits.parameters(args.bandwidth, args.time_limit);
     args.security.add_to(&mut parameters, args.tls_name.as_deref());
+    parameters.encoding = Some(args.encoding);
     parameters.multifd_channels = Some(args.channels.number(args.bandwidth));
     let auto_converge = args.auto_converge == Switch::On;
     begin(&mut client, args.uri.to_string(), auto_converge, parameters).map_err(monitor)?;
@@ -72,6 +73,10 @@ fn migrate_qemu(args: &MigrateArgs, client: Client) -> Result<Exit, CliError> {
         let flag = if args.security.insecure { "--insecure" } else { "--tls-identity" };
         let why = "cannot be had with QEMU, which has TLS of its own: set its parameter tls-creds";
         return Err(CliError::Flag { flag, why });
+    }
+    if args.encoding != PageEncoding::None {
+        let why = "cannot be had with QEMU: set its capability xbzrle, or its parameter multifd-compression";
+        return Err(CliError::Flag { flag: "--encoding", why });
     }
     if args.channels != Channels::Auto {
         let why = "cannot be had with QEMU: set its capability multifd and its parameter multifd-channels";

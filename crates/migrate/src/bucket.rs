@@ -118,6 +118,11 @@ impl TokenBucket {
         self.lock().balance.spend(bytes, Instant::now());
     }
 
+    /// What may leave a second.
+    pub(crate) fn rate(&self) -> Option<ByteRate> {
+        self.lock().balance.rate
+    }
+
     /// Pages for one frame: few where the rate is low, so that one frame never takes long.
     #[must_use]
     pub(crate) fn run_pages(&self) -> u64 {

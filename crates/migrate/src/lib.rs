@@ -13,6 +13,7 @@ mod control;
 mod destination;
 mod digest;
 mod dirty_set;
+mod encoding;
 mod heat;
 pub mod machine;
 pub mod options;

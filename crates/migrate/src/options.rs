@@ -54,6 +54,23 @@ impl fmt::Display for Uri {
     }
 }
 
+/// How pages are written down.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EncodingChoice {
+    /// As they are, but for zeros.
+    #[default]
+    None,
+    /// By whatever costs least, as measured, a run of pages at a time.
+    Auto,
+    /// As what has changed since they were sent last.
+    Delta,
+    /// Compressed by LZ4.
+    Lz4,
+    /// Compressed by Zstandard.
+    Zstd,
+}
+
 /// How one migration is to be done.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Options {
@@ -71,6 +88,8 @@ pub struct Options {
     pub max_bandwidth: Option<ByteRate>,
     /// How many connections carry pages, 1 to 128.
     pub channels: u16,
+    /// How pages are written down.
+    pub encoding: EncodingChoice,
     /// Compare a digest of guest memory and state at both ends before the guest is given away. Costs downtime.
     pub verify: bool,
     /// How long to wait for the other side before the migration fails.
@@ -89,6 +108,7 @@ impl Options {
             stepped: SteppedParameters::default(),
             max_bandwidth: None,
             channels: 1,
+            encoding: EncodingChoice::None,
             verify: false,
             peer_timeout: Duration::from_secs(10),
         }

@@ -37,6 +37,23 @@ pub enum OnLimit {
     Switchover,
 }
 
+/// How pages are written down.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PageEncoding {
+    /// As they are, but for zeros.
+    #[default]
+    None,
+    /// By whatever costs least, as measured.
+    Auto,
+    /// As what has changed since they were sent last.
+    Delta,
+    /// Compressed by LZ4.
+    Lz4,
+    /// Compressed by Zstandard.
+    Zstd,
+}
+
 macro_rules! parameters {
     ($($(#[$doc:meta])* $field:ident: $type:ty = $default:expr, $name:literal $(with $with:literal)?;)*) => {
         /// The answer to `query-migrate-parameters`.
@@ -95,6 +112,8 @@ parameters! {
     throttle_trigger_threshold: u8 = 50, "throttle-trigger-threshold";
     /// Channels for pages.
     multifd_channels: u8 = 2, "multifd-channels";
+    /// How pages are written down.
+    encoding: PageEncoding = PageEncoding::None, "x-landfall-encoding";
     /// The directory of this host's identity: with one, connections over TCP are of TLS 1.3. Empty for none.
     tls_creds: String = String::new(), "tls-creds";
     /// The name in the destination's certificate; empty for the host that is connected to.
@@ -133,6 +152,16 @@ impl ParametersUpdate {
                 percent,
             )?,
             multifd_channels: from.integer("multifd-channels", 1, 128, "a number of channels")?,
+            encoding: from.choice(
+                "x-landfall-encoding",
+                &[
+                    ("none", PageEncoding::None),
+                    ("auto", PageEncoding::Auto),
+                    ("delta", PageEncoding::Delta),
+                    ("lz4", PageEncoding::Lz4),
+                    ("zstd", PageEncoding::Zstd),
+                ],
+            )?,
             tls_creds: from.string("tls-creds")?,
             tls_hostname: from.string("tls-hostname")?,
             insecure: from.boolean("x-landfall-insecure")?,

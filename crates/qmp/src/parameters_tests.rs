@@ -45,6 +45,7 @@ fn an_update_survives_the_wire() {
         max_bandwidth: Some(125_000_000),
         tls_creds: Some("/etc/landfall/host-a".to_owned()),
         insecure: Some(false),
+        encoding: Some(PageEncoding::Zstd),
         policy: Some(Policy::Stepped),
         peer_timeout: Some(Duration::from_millis(1500)),
         ..ParametersUpdate::default()

@@ -7,6 +7,8 @@ use crate::units::PAGE_SIZE;
 
 /// Shorter stretches are put together first: a token bucket or a socket buffer moves in jerks.
 const LEAST_STRETCH: f64 = 0.04;
+/// Less time than this says nothing of the link, whatever left in it.
+const LEAST_BUSY: f64 = 0.001;
 /// The link must have been the bottleneck for so long before its bandwidth is called known.
 const LEAST_MEASURED: f64 = 0.08;
 /// No stretch weighs more than one of this length.
@@ -38,6 +40,7 @@ struct Stretch {
     seconds: f64,
     bytes: f64,
     pages: f64,
+    idle: f64,
     drained: bool,
     /// A part of it lay in the first pass, which alone sends zero pages in bulk.
     in_first_pass: bool,
@@ -67,6 +70,7 @@ impl Bandwidth {
         self.stretch.seconds += sample.elapsed.as_secs_f64();
         self.stretch.bytes += sample.sent.0 as f64;
         self.stretch.pages += sample.sent_pages.0 as f64;
+        self.stretch.idle += sample.idle.as_secs_f64();
         self.stretch.drained |= drained;
         self.stretch.in_first_pass |= self.pass <= 1;
         self.pass = sample.pass;
@@ -83,18 +87,22 @@ impl Bandwidth {
 
     fn believe(&mut self, stretch: &Stretch) {
         let past_first_pass = !stretch.in_first_pass;
-        let seen = stretch.bytes / stretch.seconds;
+        // Where it is known when there was nothing to do, the rest says how fast the link is.
+        let busy = stretch.seconds - stretch.idle;
+        let knows_busy = stretch.idle > 0.0 && busy >= LEAST_BUSY && stretch.bytes > 0.0;
+        let seconds = if knows_busy { busy } else { stretch.seconds };
+        let seen = stretch.bytes / seconds;
         let per_page =
             if stretch.pages > 0.0 { stretch.bytes / stretch.pages } else { f64::INFINITY };
         let mostly_zero_pages = !past_first_pass && per_page < 0.8 * PAGE_SIZE as f64;
-        let had_nothing_to_do = self.drained_is_idle && stretch.drained;
+        let had_nothing_to_do = self.drained_is_idle && stretch.drained && !knows_busy;
         let link_was_the_bottleneck = !mostly_zero_pages && !had_nothing_to_do;
         // Bounded, so that one pause of the link does not erase what was known before it.
-        let weight = 1.0 - (-stretch.seconds.min(LONGEST_STRETCH) / SMOOTHING).exp();
+        let weight = 1.0 - (-seconds.min(LONGEST_STRETCH) / SMOOTHING).exp();
         if link_was_the_bottleneck {
-            self.measured += stretch.seconds;
+            self.measured += seconds;
             // While young, the plain mean: the first stretch must not weigh more than the second.
-            let weight = weight.max(stretch.seconds / self.measured);
+            let weight = weight.max(seconds / self.measured);
             if self.bytes_per_second > 0.0 {
                 let off = (seen - self.bytes_per_second).abs().min(seen);
                 self.deviation += weight * (off - self.deviation);

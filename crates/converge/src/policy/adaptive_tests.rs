@@ -23,6 +23,7 @@ fn tick(pass: u32, remaining: u64, dirtied: u64, newly: u64) -> Sample {
         sent: Pages(LEAVE).bytes(),
         sent_pages: Pages(LEAVE),
         remaining: Pages(remaining),
+        idle: Duration::ZERO,
         fixed_downtime: Duration::from_millis(5),
         harvest: Some(Harvest {
             elapsed: TICK,

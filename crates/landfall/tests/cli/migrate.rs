@@ -5,7 +5,7 @@ use std::process::Command as Process;
 use std::time::Duration;
 
 use landfall_qmp::{
-    Capability, Command, OnLimit, ParametersUpdate, Policy, Version, VersionTriple,
+    Capability, Command, OnLimit, PageEncoding, ParametersUpdate, Policy, Version, VersionTriple,
 };
 use serde_json::Value;
 
@@ -93,7 +93,7 @@ fn flags_become_capabilities_and_parameters() {
     let machine = Machine::playing(Script::EndsWith("completed"));
     let flags = "--policy stepped --max-downtime 50ms --max-throttle 80% --max-stall 5ms \
         --bandwidth 125MB/s --time-limit 2min --on-limit switchover --verify --peer-timeout 3s \
-        --tls-identity /etc/landfall/a --tls-name b --channels 3";
+        --tls-identity /etc/landfall/a --tls-name b --channels 3 --encoding auto";
     let args: Vec<_> = std::iter::once(DESTINATION).chain(flags.split_whitespace()).collect();
     assert_eq!(machine.run("migrate", &args).code, Some(0));
     let set = machine.wait_for(|command| matches!(command, Command::MigrateSetCapabilities(_)));
@@ -108,6 +108,7 @@ fn flags_become_capabilities_and_parameters() {
         cpu_throttle_increment: Some(10),
         throttle_trigger_threshold: Some(50),
         multifd_channels: Some(3),
+        encoding: Some(PageEncoding::Auto),
         tls_creds: Some("/etc/landfall/a".to_owned()),
         tls_hostname: Some("b".to_owned()),
         insecure: Some(false),

@@ -1,9 +1,17 @@
 //! A guest that never comes to rest is moved again and again, and loses nothing.
 
-use landfall_qmp::{Command, RunState};
+use landfall_qmp::{Command, PageEncoding, RunState};
 
 use crate::machine::{How, Machine, NARROW};
 use crate::pair::{Guest, Pair, assert_arrived, assert_completed, uri};
+
+const ENCODINGS: [PageEncoding; 5] = [
+    PageEncoding::None,
+    PageEncoding::Auto,
+    PageEncoding::Delta,
+    PageEncoding::Lz4,
+    PageEncoding::Zstd,
+];
 
 #[test]
 fn fifty_migrations_between_two_processes_lose_nothing() {
@@ -17,7 +25,9 @@ fn fifty_migrations_between_two_processes_lose_nothing() {
         }
         let to = if round > 1 { meeting } else { pair.socket("destination-1") };
         let channels = [1, 2, 5][round % 3];
-        pair.source.migrate(uri(&to), &How { bandwidth: 200_000_000, channels, ..NARROW });
+        let encoding = ENCODINGS[round % ENCODINGS.len()];
+        let how = How { bandwidth: 200_000_000, channels, encoding, ..NARROW };
+        pair.source.migrate(uri(&to), &how);
         assert_completed(&pair.source.report());
         assert_eq!(pair.source.status(), RunState::Postmigrate);
         wait_for_the_guest(&mut other);

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use landfall_migrate::report::Report;
 use landfall_qmp::{
     Capability, CapabilityState, Client, ClientError, Command, GuestCheck, MigrationInfo,
-    ParametersUpdate, RunState, StatusInfo, VcpuState, VmStatus,
+    PageEncoding, ParametersUpdate, RunState, StatusInfo, VcpuState, VmStatus,
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -288,6 +288,7 @@ pub(crate) struct How {
     pub(crate) time_limit: Option<Duration>,
     pub(crate) peer_timeout: Duration,
     pub(crate) channels: u8,
+    pub(crate) encoding: PageEncoding,
 }
 
 /// Over a link that the guest outruns, so that it takes a while and does not arrive without throttling.
@@ -298,6 +299,7 @@ pub(crate) const NARROW: How = How {
     time_limit: None,
     peer_timeout: Duration::from_secs(10),
     channels: 1,
+    encoding: PageEncoding::None,
 };
 
 /// Over a link that carries whatever the processors can.
@@ -317,6 +319,7 @@ impl How {
             peer_timeout: Some(self.peer_timeout),
             verify: Some(true),
             multifd_channels: Some(self.channels),
+            encoding: Some(self.encoding),
             ..ParametersUpdate::default()
         }
     }

@@ -8,6 +8,7 @@ use landfall_converge::PAGE_SIZE;
 use super::ReceiveError;
 use super::greeting::{Greeted, reason};
 use crate::channel::Channel;
+use crate::encoding::{UnpackError, Unpacker};
 use crate::machine::{GuestMemory, PageIndex};
 use crate::wire::{Decoder, Encoder, Message, PageRun, Received, WireError};
 
@@ -78,6 +79,7 @@ impl<'a> Receiving<'a> {
         decoder: &mut Decoder,
         stream: &mut Channel,
     ) -> Result<Message, ReceiveError> {
+        let mut unpacker = Unpacker::default();
         loop {
             let message = match decoder.read_borrowed(stream)? {
                 Received::Pages { first, data } => {
@@ -85,12 +87,19 @@ impl<'a> Receiving<'a> {
                     self.write_pages(first, data)?;
                     continue;
                 }
+                Received::Encoded { run, encoding, data } => {
+                    self.bytes.fetch_add(data.len() as u64, Ordering::Relaxed);
+                    self.check(run)?;
+                    let unpacked = unpacker.unpack(self.memory.as_ref(), run, encoding, data)?;
+                    self.memory.write_pages(run.first, unpacked).map_err(ReceiveError::Memory)?;
+                    continue;
+                }
                 Received::Message(message) => message,
             };
             match message {
                 Message::ZeroPages(runs) => {
-                    for PageRun { first, count } in runs {
-                        self.zero_pages(first, count)?;
+                    for run in runs {
+                        self.zero_pages(run)?;
                     }
                 }
                 Message::PassEnd { pass } => self.walk_ended(channel, pass)?,
@@ -129,18 +138,29 @@ impl<'a> Receiving<'a> {
     }
 
     fn write_pages(&self, first: PageIndex, data: &[u8]) -> Result<(), ReceiveError> {
-        if self.memory.layout().contains_run(first, data.len() as u64 / PAGE_SIZE) {
-            self.memory.write_pages(first, data).map_err(ReceiveError::Memory)
+        self.check(PageRun { first, count: data.len() as u64 / PAGE_SIZE })?;
+        self.memory.write_pages(first, data).map_err(ReceiveError::Memory)
+    }
+
+    fn zero_pages(&self, run: PageRun) -> Result<(), ReceiveError> {
+        self.check(run)?;
+        self.memory.zero_pages(run.first, run.count).map_err(ReceiveError::Memory)
+    }
+
+    fn check(&self, run: PageRun) -> Result<(), ReceiveError> {
+        if self.memory.layout().contains_run(run.first, run.count) {
+            Ok(())
         } else {
             Err(ReceiveError::Memory("pages lie outside of guest memory".into()))
         }
     }
+}
 
-    fn zero_pages(&self, first: PageIndex, count: u64) -> Result<(), ReceiveError> {
-        if self.memory.layout().contains_run(first, count) {
-            self.memory.zero_pages(first, count).map_err(ReceiveError::Memory)
-        } else {
-            Err(ReceiveError::Memory("zero pages lie outside of guest memory".into()))
+impl From<UnpackError> for ReceiveError {
+    fn from(error: UnpackError) -> Self {
+        match error {
+            UnpackError::Wire(error) => Self::Wire(error),
+            UnpackError::Memory(error) => Self::Memory(error),
         }
     }
 }

@@ -9,6 +9,7 @@ use super::run::{Event, Link, LinkChannel, Run};
 use super::sender::{Command, Sender};
 use crate::channel::{Channel, ConnectError};
 use crate::digest::digest_time;
+use crate::encoding::Encodings;
 use crate::options::Options;
 use crate::progress::Phase;
 use crate::wire::{
@@ -154,6 +155,7 @@ fn add_sender(run: &mut Run<'_>, stream: Channel, number: u16, channels: u16) ->
         bucket: run.bucket.clone(),
         counters: run.counters.clone(),
         encoder: Encoder::default(),
+        encodings: Encodings::new(run.options.encoding, channels, run.options.max_bandwidth),
     };
     let (commands, received): (_, Receiver<Command>) = channel();
     let post = run.post.clone();

@@ -19,7 +19,7 @@ use crate::control::{Control, Request};
 use crate::dirty_set::{DirtySet, WindowUnion};
 use crate::heat::{Heat, Thermometer};
 use crate::machine::{DirtySink, MachineError, Source, VcpuThrottle};
-use crate::options::{Adjustment, Options};
+use crate::options::{Adjustment, EncodingChoice, Options};
 use crate::progress::{Observer, Phase, Progress};
 use crate::recorder::Recorder;
 use crate::report::{EventKind, Outcome, Report};
@@ -118,6 +118,7 @@ pub(super) struct Run<'m> {
     progress: Progress,
     /// Senders that are on their way through the dirty set, for the `walks`th time.
     walking: usize,
+    idle: Idle,
     walks: u32,
     next_tick: Instant,
     sampled: SampledAt,
@@ -136,6 +137,34 @@ struct HarvestedAt {
     time: Instant,
     /// By vCPU.
     stolen: Vec<Duration>,
+}
+
+/// For how long senders had nothing to do.
+#[derive(Clone, Copy, Debug)]
+struct Idle {
+    total: Duration,
+    /// Since when they have had nothing, if so.
+    since: Option<Instant>,
+}
+
+impl Idle {
+    fn since(now: Instant) -> Self {
+        Self { total: Duration::ZERO, since: Some(now) }
+    }
+
+    fn ends(&mut self, now: Instant) {
+        if let Some(since) = self.since.take() {
+            self.total += now.saturating_duration_since(since);
+        }
+    }
+
+    /// The time so far, which begins again from zero.
+    fn take(&mut self, now: Instant) -> Duration {
+        let was_idle = self.since.is_some();
+        self.ends(now);
+        self.since = was_idle.then_some(now);
+        std::mem::take(&mut self.total)
+    }
 }
 
 fn mean(times: &[Duration]) -> Option<Duration> {
@@ -215,6 +244,7 @@ impl<'m> Run<'m> {
                 ..Progress::default()
             },
             walking: 0,
+            idle: Idle::since(now),
             walks: 0,
             next_tick: now + TICK,
             sampled: SampledAt { time: now, sent: 0, pages: 0 },
@@ -263,6 +293,7 @@ impl<'m> Run<'m> {
                 Ok(event @ Event::WalkSent) => {
                     self.walking = 0;
                     self.spoke = Instant::now();
+                    self.idle = Idle { since: Some(self.spoke), ..self.idle };
                     self.costs.asked(self.walks, self.spoke);
                     return Ok(Some(event));
                 }
@@ -356,6 +387,7 @@ impl<'m> Run<'m> {
             let sent = channel.commands.send(Command::Walk(self.walks));
             sent.map_err(|_| Ended::Lost(WireError::Closed))?;
         }
+        self.idle.ends(Instant::now());
         // What was asked for before and is still under way is counted, too.
         self.walking += channels.len();
         Ok(self.walks)
@@ -421,6 +453,7 @@ impl<'m> Run<'m> {
             pass: self.pass,
             sent: Bytes(sent - self.sampled.sent),
             sent_pages: Pages(pages - self.sampled.pages),
+            idle: self.idle_time(now),
             remaining: self.dirty.pages(),
             fixed_downtime: self.costs.fixed_downtime(),
             harvest,
@@ -445,6 +478,13 @@ impl<'m> Run<'m> {
         self.recorder.point(&self.progress, bandwidth);
         let due = decision == Decision::SwitchOver && now >= self.next_attempt;
         Ok(if due { Step::SwitchOver } else { Step::Going })
+    }
+
+    /// How long there was nothing to send since this was asked last. Only where pages become fewer bytes: otherwise a queue
+    /// that runs dry is known to mean a link that keeps up.
+    fn idle_time(&mut self, now: Instant) -> Duration {
+        let idle = self.idle.take(now);
+        if self.options.encoding == EncodingChoice::None { Duration::ZERO } else { idle }
     }
 
     /// Reads the dirty log into the set of pages to send.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender as Post};
+use std::time::{Duration, Instant};
 
 use landfall_converge::PAGE_SIZE;
 
@@ -10,10 +11,11 @@ use super::run::Event;
 use crate::bucket::TokenBucket;
 use crate::channel::Channel;
 use crate::dirty_set::DirtySet;
+use crate::encoding::Encodings;
 use crate::heat::Heat;
 use crate::machine::{GuestMemory, MachineError, PageIndex};
 use crate::report::PageCounts;
-use crate::wire::{Encoder, MAX_RUN_PAGES, Message, PageRun, WireError};
+use crate::wire::{Encoder, Encoding, MAX_RUN_PAGES, Message, PageRun, WireError};
 
 /// Runs of zero pages in one message.
 const MAX_ZERO_RUNS: usize = 1024;
@@ -35,6 +37,8 @@ pub(super) struct Counters {
     bytes: AtomicU64,
     zero: AtomicU64,
     raw: AtomicU64,
+    delta: AtomicU64,
+    compressed: AtomicU64,
 }
 
 impl Counters {
@@ -43,14 +47,25 @@ impl Counters {
     }
 
     pub(super) fn pages(&self) -> u64 {
-        self.zero.load(Ordering::Relaxed) + self.raw.load(Ordering::Relaxed)
+        let counts = self.page_counts();
+        counts.zero + counts.raw + counts.delta + counts.compressed
     }
 
     pub(super) fn page_counts(&self) -> PageCounts {
         PageCounts {
             zero: self.zero.load(Ordering::Relaxed),
             raw: self.raw.load(Ordering::Relaxed),
-            ..PageCounts::default()
+            delta: self.delta.load(Ordering::Relaxed),
+            compressed: self.compressed.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Those that are sent in this way.
+    fn of(&self, encoding: Option<Encoding>) -> &AtomicU64 {
+        match encoding {
+            None => &self.raw,
+            Some(Encoding::Delta) => &self.delta,
+            Some(Encoding::Lz4 | Encoding::Zstd) => &self.compressed,
         }
     }
 }
@@ -81,6 +96,7 @@ pub(super) struct Sender {
     pub(super) bucket: Arc<TokenBucket>,
     pub(super) counters: Arc<Counters>,
     pub(super) encoder: Encoder,
+    pub(super) encodings: Encodings,
 }
 
 impl Sender {
@@ -92,7 +108,8 @@ impl Sender {
     }
 
     fn obey(&mut self, commands: &Receiver<Command>, post: &Post<Event>) {
-        let mut walk = Walk { buffer: vec![0; PAGE * 64], zero_runs: Vec::new() };
+        let mut walk =
+            Walk { buffer: vec![0; PAGE * 64], waited: Duration::ZERO, zero_runs: Vec::new() };
         for command in commands {
             let event = match command {
                 Command::Walk(number) => match self.walk(number, &mut walk) {
@@ -135,7 +152,9 @@ impl Sender {
     ) -> Result<(), Interrupted> {
         let mut cursor = PageIndex(0);
         while !enough() {
+            let waits = Instant::now();
             self.bucket.wait().map_err(|_| Interrupted::Stopped)?;
+            walk.waited = waits.elapsed();
             let most = self.bucket.run_pages().min(MAX_RUN_PAGES);
             let run = self.dirty.take_run(cursor, most, self.channel, self.channels, &wanted);
             let Some(run) = run else { break };
@@ -148,6 +167,8 @@ impl Sender {
     fn walk(&mut self, number: u32, walk: &mut Walk) -> Result<(), Interrupted> {
         let heat = Arc::clone(&self.heat);
         heat.walk_begins();
+        self.encodings.set_rate(self.bucket.rate());
+        self.encodings.walk_begins(number > 1);
         self.walk_over(walk, |word| heat.cold(word), || false)?;
         self.walk_over(walk, |word| heat.hot(word), || heat.cold_waits())?;
         self.flush_zeros(walk)?;
@@ -157,8 +178,7 @@ impl Sender {
     /// Sends a run: its zero pages by number, the others as they are.
     fn send_run(&mut self, run: PageRun, walk: &mut Walk) -> Result<(), Interrupted> {
         if self.memory.is_untouched(run.first, run.count) {
-            walk.zero_runs.push(run);
-            return Ok(self.flush_many_zeros(walk)?);
+            return Ok(self.add_zeros(run, walk)?);
         }
         let bytes = usize::try_from(run.count).map_or(0, |count| count * PAGE);
         let mut buffer = std::mem::take(&mut walk.buffer);
@@ -184,12 +204,9 @@ impl Sender {
             let (part, after) = rest.split_at(pages * PAGE);
             let count = pages as u64;
             if zero {
-                walk.zero_runs.push(PageRun { first: at, count });
-                self.flush_many_zeros(walk)?;
+                self.add_zeros(PageRun { first: at, count }, walk)?;
             } else {
-                let bytes = self.encoder.write_pages(&mut self.stream, at, part)?;
-                self.counters.raw.fetch_add(count, Ordering::Relaxed);
-                self.sent(bytes);
+                self.send_pages(at, part, walk)?;
             }
             at = at.offset(count);
             rest = after;
@@ -197,7 +214,39 @@ impl Sender {
         Ok(())
     }
 
-    fn flush_many_zeros(&mut self, walk: &mut Walk) -> Result<(), WireError> {
+    /// Sends pages that are not all zeros, each stretch of them as it is best sent.
+    fn send_pages(
+        &mut self,
+        first: PageIndex,
+        content: &[u8],
+        walk: &mut Walk,
+    ) -> Result<(), WireError> {
+        let mut rest = content;
+        let mut at = first;
+        while !rest.is_empty() {
+            let piece = self.encodings.next_piece(at, rest);
+            let (part, after) = rest.split_at(piece.pages * PAGE);
+            let run = PageRun { first: at, count: piece.pages as u64 };
+            let begins = Instant::now();
+            let bytes = match piece.encoding {
+                None => self.encoder.write_pages(&mut self.stream, at, part)?,
+                Some(encoding) => {
+                    let packed = self.encodings.packed();
+                    self.encoder.write_encoded(&mut self.stream, run, encoding, packed)?
+                }
+            };
+            self.encodings.left(bytes, begins.elapsed() + std::mem::take(&mut walk.waited));
+            self.counters.of(piece.encoding).fetch_add(run.count, Ordering::Relaxed);
+            self.sent(bytes);
+            at = at.offset(run.count);
+            rest = after;
+        }
+        Ok(())
+    }
+
+    fn add_zeros(&mut self, run: PageRun, walk: &mut Walk) -> Result<(), WireError> {
+        self.encodings.zeros(run);
+        walk.zero_runs.push(run);
         if walk.zero_runs.len() >= MAX_ZERO_RUNS { self.flush_zeros(walk) } else { Ok(()) }
     }
 
@@ -215,6 +264,8 @@ impl Sender {
 
 struct Walk {
     buffer: Vec<u8>,
+    /// Since something was sent last.
+    waited: Duration,
     zero_runs: Vec<PageRun>,
 }
 

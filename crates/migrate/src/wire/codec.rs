@@ -16,7 +16,7 @@ use std::time::Duration;
 use landfall_converge::PAGE_SIZE;
 
 use super::message::{
-    Commit, Finish, Hello, MAX_RUN_PAGES, Message, PageRun, Ready, Running, Welcome,
+    Commit, Encoding, Finish, Hello, MAX_RUN_PAGES, Message, PageRun, Ready, Running, Welcome,
 };
 use super::tag::{MAX_REASON_BYTES, Tag};
 use crate::machine::PageIndex;
@@ -109,6 +109,20 @@ impl Encoder {
     ) -> Result<u64, WireError> {
         write_frame(to, Tag::Pages, &[&first.0.to_le_bytes(), data])
     }
+
+    /// Writes what was made of the pages of `run`, without copying it.
+    ///
+    /// # Errors
+    /// When there is too much of it, or writing fails.
+    pub fn write_encoded(
+        &mut self,
+        to: &mut impl Write,
+        run: PageRun,
+        encoding: Encoding,
+        data: &[u8],
+    ) -> Result<u64, WireError> {
+        write_frame(to, Tag::EncodedPages, &[&encoded_header(run, encoding), data])
+    }
 }
 
 fn write_frame(to: &mut impl Write, tag: Tag, parts: &[&[u8]]) -> Result<u64, WireError> {
@@ -163,6 +177,15 @@ pub enum Received<'a> {
         /// Their content: whole pages.
         data: &'a [u8],
     },
+    /// What was made of the pages of `run`.
+    Encoded {
+        /// The pages.
+        run: PageRun,
+        /// What was made of them.
+        encoding: Encoding,
+        /// The bytes.
+        data: &'a [u8],
+    },
     /// Any other message.
     Message(Message),
 }
@@ -175,6 +198,9 @@ impl Decoder {
     pub fn read(&mut self, from: &mut impl Read) -> Result<Message, WireError> {
         Ok(match self.read_borrowed(from)? {
             Received::Pages { first, data } => Message::Pages { first, data: data.to_vec() },
+            Received::Encoded { run, encoding, data } => {
+                Message::EncodedPages { run, encoding, data: data.to_vec() }
+            }
             Received::Message(message) => message,
         })
     }
@@ -251,6 +277,10 @@ fn put_payload(to: &mut Vec<u8>, message: &Message) {
             to.extend(first.0.to_le_bytes());
             to.extend(data);
         }
+        Message::EncodedPages { run, encoding, data } => {
+            to.extend(encoded_header(*run, *encoding));
+            to.extend(data);
+        }
         Message::ZeroPages(runs) => {
             for run in runs {
                 to.extend(run.first.0.to_le_bytes());
@@ -275,6 +305,17 @@ fn put_payload(to: &mut Vec<u8>, message: &Message) {
     }
 }
 
+/// First page, number of pages, encoding.
+fn encoded_header(run: PageRun, encoding: Encoding) -> [u8; 11] {
+    let mut header = [0; 11];
+    header[..8].copy_from_slice(&run.first.0.to_le_bytes());
+    // One that does not fit is no number that a reader takes.
+    let count = u16::try_from(run.count).unwrap_or(0);
+    header[8..10].copy_from_slice(&count.to_le_bytes());
+    header[10] = encoding.number();
+    header
+}
+
 fn put_duration(to: &mut Vec<u8>, time: Duration) {
     to.extend(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX).to_le_bytes());
 }
@@ -290,6 +331,18 @@ fn parse(tag: Tag, payload: &[u8]) -> Result<Received<'_>, WireError> {
                 return Err(WireError::Malformed("pages that are not whole"));
             }
             return Ok(Received::Pages { first, data });
+        }
+        Tag::EncodedPages => {
+            let run = PageRun { first: PageIndex(fields.u64()?), count: fields.u16()?.into() };
+            let encoding = Encoding::from_number(fields.byte()?)
+                .ok_or(WireError::Malformed("pages in an encoding that is not known"))?;
+            let data = fields.rest();
+            let fits = (1..=MAX_RUN_PAGES).contains(&run.count)
+                && (1..run.count * PAGE_SIZE).contains(&(data.len() as u64));
+            if !fits {
+                return Err(WireError::Malformed("encoded pages that are not fewer bytes"));
+            }
+            return Ok(Received::Encoded { run, encoding, data });
         }
         Tag::Hello => Message::Hello(Hello {
             oldest_version: fields.u16()?,
@@ -346,6 +399,10 @@ impl<'a> Fields<'a> {
             .ok_or(WireError::Malformed("less in a message than belongs there"))?;
         self.0 = rest;
         Ok(*field)
+    }
+
+    fn byte(&mut self) -> Result<u8, WireError> {
+        self.array().map(|[byte]| byte)
     }
 
     fn u16(&mut self) -> Result<u16, WireError> {

@@ -38,6 +38,17 @@ fn pages() -> impl Strategy<Value = Message> {
     })
 }
 
+fn encoded_pages() -> impl Strategy<Value = Message> {
+    let encoding = prop_oneof![Just(Encoding::Delta), Just(Encoding::Lz4), Just(Encoding::Zstd)];
+    (any::<u64>(), 1..=MAX_RUN_PAGES, encoding, vec(any::<u8>(), 1..4000)).prop_map(
+        |(first, count, encoding, data)| Message::EncodedPages {
+            run: PageRun { first: PageIndex(first), count },
+            encoding,
+            data,
+        },
+    )
+}
+
 fn messages() -> impl Strategy<Value = Message> {
     let version = any::<u16>;
     let hello = (version(), version(), version(), version(), any::<u64>()).prop_map(
@@ -56,6 +67,7 @@ fn messages() -> impl Strategy<Value = Message> {
         vec(any::<u8>(), 0..5000).prop_map(Message::Configuration),
         Just(Message::Accepted),
         pages(),
+        encoded_pages(),
         vec(run, 0..100).prop_map(Message::ZeroPages),
         any::<u32>().prop_map(|pass| Message::PassEnd { pass }),
         any::<u32>().prop_map(|pass| Message::PassReceived { pass }),
@@ -227,7 +239,7 @@ fn contents_that_cannot_be_are_refused_although_the_checksum_is_right() {
 #[test]
 fn a_frame_of_another_protocol_or_of_a_later_version_is_refused() {
     assert!(matches!(decoded(b"GET / HTTP/1.1\r\n\r\n"), Err(WireError::Magic)));
-    assert!(matches!(decoded(&frame(16, 0, &[])), Err(WireError::Tag(16))));
+    assert!(matches!(decoded(&frame(17, 0, &[])), Err(WireError::Tag(17))));
     assert!(matches!(decoded(&frame(0, 0, &[])), Err(WireError::Tag(0))));
     assert!(matches!(decoded(&frame(4, 1, &[])), Err(WireError::Malformed(_))));
     assert_eq!(decoded(&frame(4, 0, &[])).unwrap(), Message::Accepted);

@@ -28,6 +28,15 @@ pub enum Message {
         /// Their content: whole pages.
         data: Vec<u8>,
     },
+    /// Source: a run of pages as fewer bytes than it has.
+    EncodedPages {
+        /// The pages.
+        run: PageRun,
+        /// What was made of them.
+        encoding: Encoding,
+        /// The bytes.
+        data: Vec<u8>,
+    },
     /// Source: runs of pages that are all zeros.
     ZeroPages(Vec<PageRun>),
     /// Source: pass `pass` has been sent.
@@ -60,6 +69,33 @@ pub enum Message {
         /// For the destination's log.
         reason: String,
     },
+}
+
+/// How pages were made fewer bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encoding {
+    /// As what has changed in each since it was sent last.
+    Delta,
+    /// As one block of LZ4.
+    Lz4,
+    /// As one frame of Zstandard.
+    Zstd,
+}
+
+impl Encoding {
+    const ALL: [Self; 3] = [Self::Delta, Self::Lz4, Self::Zstd];
+
+    pub(super) fn number(self) -> u8 {
+        match self {
+            Self::Delta => 1,
+            Self::Lz4 => 2,
+            Self::Zstd => 3,
+        }
+    }
+
+    pub(super) fn from_number(number: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|encoding| encoding.number() == number)
+    }
 }
 
 /// The first message of a channel.

@@ -21,6 +21,7 @@ pub(super) enum Tag {
     Running,
     Failed,
     Cancel,
+    EncodedPages,
 }
 
 /// The longest reason that is told; what goes beyond is cut off.
@@ -30,7 +31,7 @@ const KIB: u32 = 1 << 10;
 const MIB: u32 = 1 << 20;
 
 impl Tag {
-    const ALL: [Self; 15] = [
+    const ALL: [Self; 16] = [
         Self::Hello,
         Self::Welcome,
         Self::Configuration,
@@ -46,6 +47,7 @@ impl Tag {
         Self::Running,
         Self::Failed,
         Self::Cancel,
+        Self::EncodedPages,
     ];
 
     pub(super) fn number(self) -> u16 {
@@ -65,6 +67,7 @@ impl Tag {
             Self::Running => 13,
             Self::Failed => 14,
             Self::Cancel => 15,
+            Self::EncodedPages => 16,
         }
     }
 
@@ -80,6 +83,8 @@ impl Tag {
             Self::Configuration => MIB,
             #[expect(clippy::cast_possible_truncation, reason = "64 pages are 256 KiB")]
             Self::Pages => 8 + (MAX_RUN_PAGES * PAGE_SIZE) as u32,
+            #[expect(clippy::cast_possible_truncation, reason = "64 pages are 256 KiB")]
+            Self::EncodedPages => 11 + (MAX_RUN_PAGES * PAGE_SIZE) as u32,
             Self::ZeroPages => 64 * KIB,
             Self::State => 64 * MIB,
             Self::Failed | Self::Cancel => 4 * KIB,
@@ -106,6 +111,7 @@ impl Message {
             Self::Running(_) => Tag::Running,
             Self::Failed { .. } => Tag::Failed,
             Self::Cancel { .. } => Tag::Cancel,
+            Self::EncodedPages { .. } => Tag::EncodedPages,
         }
     }
 }

@@ -4,6 +4,7 @@
 
 mod arriving;
 mod calling_off;
+mod encoding;
 mod failing;
 mod guest;
 mod memory;

@@ -26,6 +26,7 @@ pub(crate) enum At {
     Ready = 11,
     Commit = 12,
     Running = 13,
+    EncodedPages = 16,
 }
 
 impl At {

@@ -14,7 +14,7 @@ use landfall_migrate::wire::{
 use crate::guest::{Guest, Shape};
 use crate::place::{Folder, Waiting, migrate};
 
-struct Speaker {
+pub(crate) struct Speaker {
     stream: UnixStream,
     encoder: Encoder,
     decoder: Decoder,
@@ -27,11 +27,11 @@ impl Speaker {
         Self { stream, encoder: Encoder::default(), decoder: Decoder::default() }
     }
 
-    fn say(&mut self, message: &Message) {
+    pub(crate) fn say(&mut self, message: &Message) {
         self.encoder.write(&mut self.stream, message).unwrap();
     }
 
-    fn hear(&mut self) -> Message {
+    pub(crate) fn hear(&mut self) -> Message {
         self.decoder.read(&mut self.stream).unwrap()
     }
 
@@ -47,7 +47,7 @@ impl Speaker {
     }
 
     /// A source that has come as far as the first pass.
-    fn accepted(destination: &Waiting) -> Self {
+    pub(crate) fn accepted(destination: &Waiting) -> Self {
         let mut speaker = Self::to(destination);
         assert!(matches!(speaker.greet(VERSION, VERSION), Message::Welcome(_)));
         speaker.say(&Message::Configuration(serde_json::to_vec(&Shape::busy()).unwrap()));

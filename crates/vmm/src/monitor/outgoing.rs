@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::thread;
 
 use landfall_converge::{ByteRate, Limits, OnLimit, Policy, SteppedParameters, Throttle};
-use landfall_migrate::options::{Adjustment, Options, Security, Uri};
+use landfall_migrate::options::{Adjustment, EncodingChoice, Options, Security, Uri};
 use landfall_migrate::progress::{Observer, Phase, Progress};
 use landfall_migrate::report::{Outcome, Report};
 use landfall_migrate::{Control, control, migrate_out};
 use landfall_qmp::{
-    Capabilities, EventKind, MigrationStatus, OnLimit as QmpOnLimit, Parameters, ParametersUpdate,
-    Policy as QmpPolicy, QmpError,
+    Capabilities, EventKind, MigrationStatus, OnLimit as QmpOnLimit, PageEncoding, Parameters,
+    ParametersUpdate, Policy as QmpPolicy, QmpError,
 };
 use serde_json::{Value, json};
 
@@ -167,6 +167,13 @@ fn options(uri: Uri, capabilities: Capabilities, parameters: &Parameters) -> Opt
         },
         max_bandwidth: bandwidth(parameters),
         security: security(parameters),
+        encoding: match parameters.encoding {
+            PageEncoding::None => EncodingChoice::None,
+            PageEncoding::Auto => EncodingChoice::Auto,
+            PageEncoding::Delta => EncodingChoice::Delta,
+            PageEncoding::Lz4 => EncodingChoice::Lz4,
+            PageEncoding::Zstd => EncodingChoice::Zstd,
+        },
         channels: if capabilities.multifd { parameters.multifd_channels.into() } else { 1 },
         verify: parameters.verify,
         peer_timeout: parameters.peer_timeout,

@@ -1,0 +1,128 @@
+//! Whether a compressor is worth its time, by what it was measured to cost and what the link takes.
+
+use std::time::Duration;
+
+use landfall_converge::ByteRate;
+
+use super::PAGE;
+use super::block::{BlockEncoder, Lz4};
+use crate::wire::Encoding;
+
+/// A link that takes less time than this for a byte is faster than it is worth doing anything about, in ns: 1 GB/s.
+const SLOW: f64 = 1.0;
+/// The weight of the latest measurement.
+const WEIGHT: f64 = 0.1;
+/// A compressor is to be better by so much.
+const MARGIN: f64 = 0.9;
+/// A page that gets no shorter than this stands for a run that does not, either.
+const SHORT: f64 = 0.8;
+/// The other compressor is tried once in so many runs, so that what is known of it stays true.
+const TRIAL: u32 = 32;
+
+/// What one compressor costs, in ns a byte of content, and what it leaves of it.
+#[derive(Clone, Copy, Debug)]
+struct Cost {
+    time: f64,
+    share: f64,
+}
+
+impl Cost {
+    fn total(self, link: f64) -> f64 {
+        self.time + self.share * link
+    }
+
+    fn observe(&mut self, time: f64, share: f64) {
+        self.time += WEIGHT * (time - self.time);
+        self.share += WEIGHT * (share - self.share);
+    }
+}
+
+/// Chooses for one channel.
+#[derive(Debug)]
+pub(super) struct Chooser {
+    channels: f64,
+    /// What the limit makes of a byte, in ns; zero without a limit.
+    limit: f64,
+    /// What the link was measured to take for a byte, in ns.
+    link: f64,
+    lz4: Cost,
+    zstd: Cost,
+    runs: u32,
+    sample: Vec<u8>,
+}
+
+impl Chooser {
+    pub(super) fn new(channels: u16, rate: Option<ByteRate>) -> Self {
+        let mut this = Self {
+            channels: f64::from(channels),
+            limit: 0.0,
+            link: 0.0,
+            // As they were found on processors of these years, until they are measured here.
+            lz4: Cost { time: 1.5, share: 0.6 },
+            zstd: Cost { time: 4.0, share: 0.5 },
+            runs: 0,
+            sample: Vec::new(),
+        };
+        this.set_rate(rate);
+        this
+    }
+
+    pub(super) fn set_rate(&mut self, rate: Option<ByteRate>) {
+        let a_byte = |rate: ByteRate| self.channels * 1e9 / rate.bytes_per_second().max(1.0);
+        self.limit = rate.map_or(0.0, a_byte);
+    }
+
+    pub(super) fn left(&mut self, bytes: u64, time: Duration) {
+        let a_byte = time.as_secs_f64() * 1e9 / (bytes.max(1) as f64);
+        // A pause of the link is not its speed.
+        self.link += WEIGHT * (a_byte.min(1e4) - self.link);
+    }
+
+    fn a_byte(&self) -> f64 {
+        self.link.max(self.limit)
+    }
+
+    pub(super) fn link_is_slow(&self) -> bool {
+        self.a_byte() > SLOW
+    }
+
+    /// What is best for a run; `None` to let it go as it is.
+    pub(super) fn choose(&mut self, content: &[u8]) -> Option<Encoding> {
+        let link = self.a_byte();
+        if link <= SLOW || !self.is_compressible(content) {
+            return None;
+        }
+        self.runs = self.runs.wrapping_add(1);
+        let (lz4, zstd) = (self.lz4.total(link), self.zstd.total(link));
+        let lz4_first = (lz4 <= zstd) != self.runs.is_multiple_of(TRIAL);
+        let best = lz4.min(zstd);
+        // On trial whatever it costs, if now and then only.
+        if best >= MARGIN * link && !self.runs.is_multiple_of(TRIAL) {
+            return None;
+        }
+        Some(if lz4_first { Encoding::Lz4 } else { Encoding::Zstd })
+    }
+
+    /// Tried on the page in the middle of the run.
+    fn is_compressible(&mut self, content: &[u8]) -> bool {
+        let middle = content.len() / PAGE / 2 * PAGE;
+        let page = &content[middle..middle + PAGE];
+        Lz4.encode(page, &mut self.sample);
+        (self.sample.len() as f64) < SHORT * PAGE as f64
+    }
+
+    /// A compressor was used.
+    pub(super) fn took(&mut self, encoding: Encoding, from: usize, to: usize, time: Duration) {
+        let from = from as f64;
+        let (time, share) = (time.as_secs_f64() * 1e9 / from, (to as f64 / from).min(1.0));
+        match encoding {
+            Encoding::Lz4 => self.lz4.observe(time, share),
+            Encoding::Zstd => self.zstd.observe(time, share),
+            Encoding::Delta => {}
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "chooser_tests.rs"]
+mod tests;

@@ -1,0 +1,75 @@
+use super::*;
+
+fn text(pages: usize) -> Vec<u8> {
+    b"the quick brown fox jumps over the lazy dog; "
+        .iter()
+        .copied()
+        .cycle()
+        .take(pages * PAGE)
+        .collect()
+}
+
+fn noise(pages: usize) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()
+    };
+    (0..pages * PAGE / 8).flat_map(|_| next()).collect()
+}
+
+#[test]
+fn nothing_is_compressed_for_a_link_that_is_faster_than_compressing() {
+    let mut chooser = Chooser::new(1, None);
+    for _ in 0..100 {
+        chooser.left(256 << 10, Duration::from_micros(60));
+        assert_eq!(chooser.choose(&text(64)), None);
+    }
+    assert!(!chooser.link_is_slow());
+}
+
+#[test]
+fn a_limit_is_known_before_anything_was_measured() {
+    let mut chooser = Chooser::new(1, Some(ByteRate::new(125e6)));
+    assert!(chooser.link_is_slow());
+    assert!(chooser.choose(&text(64)).is_some());
+    // Ten channels that share 5 GB/s have half of one each.
+    assert!(Chooser::new(10, Some(ByteRate::new(5e9))).link_is_slow());
+}
+
+#[test]
+fn a_link_that_becomes_slow_is_noticed() {
+    let mut chooser = Chooser::new(1, None);
+    for _ in 0..50 {
+        chooser.left(256 << 10, Duration::from_millis(3));
+    }
+    assert!(chooser.choose(&text(64)).is_some());
+}
+
+#[test]
+fn what_does_not_get_shorter_is_left_as_it_is() {
+    let mut chooser = Chooser::new(1, Some(ByteRate::new(10e6)));
+    assert_eq!(chooser.choose(&noise(64)), None);
+    assert_eq!(chooser.choose(&noise(1)), None);
+}
+
+#[test]
+fn the_one_that_costs_less_in_all_is_taken_and_the_other_tried_now_and_then() {
+    let mut chooser = Chooser::new(1, Some(ByteRate::new(20e6)));
+    // At 50 ns a byte, a tenth less is worth 5 ns.
+    for _ in 0..200 {
+        chooser.took(Encoding::Lz4, 1000, 600, Duration::from_nanos(1500));
+        chooser.took(Encoding::Zstd, 1000, 450, Duration::from_nanos(4000));
+    }
+    let chosen: Vec<_> = (0..320).map(|_| chooser.choose(&text(64)).unwrap()).collect();
+    let lz4 = chosen.iter().filter(|encoding| **encoding == Encoding::Lz4).count();
+    assert_eq!(lz4, 10);
+    // A processor that is much slower at it.
+    for _ in 0..200 {
+        chooser.took(Encoding::Zstd, 1000, 450, Duration::from_nanos(40_000));
+    }
+    let zstd = (0..320).filter(|_| chooser.choose(&text(64)) == Some(Encoding::Zstd)).count();
+    assert_eq!(zstd, 10);
+}
