@@ -17,7 +17,7 @@ use crate::follow::{begin, follow};
 use crate::interrupts::Interrupts;
 use crate::limits::bytes_per_second;
 use crate::progress::on_stderr;
-use crate::qemu::{OnInterrupt, Telling, failed, name_of, report, steer};
+use crate::qemu::{OnInterrupt, Telling, failed, memo, name_of, report, steer};
 use crate::summary::{advice, summary};
 use crate::table::table;
 
@@ -88,7 +88,8 @@ fn migrate_qemu(args: &MigrateArgs, client: Client) -> Result<Exit, CliError> {
     let auto_converge = args.auto_converge == Switch::On;
     let mut telling = Telling::new();
     let mut pilot =
-        Pilot::attach(Box::new(client), args.pilot_options(), &mut telling).map_err(&failed)?;
+        Pilot::attach(Box::new(client), args.pilot_options(), memo(&args.socket), &mut telling)
+            .map_err(&failed)?;
     pilot.begin(&args.uri.to_string()).map_err(&failed)?;
     let bill = steer(&mut pilot, telling, &interrupts, OnInterrupt::Cancel).map_err(&failed)?;
     let Some(report) = bill.as_ref().and_then(|bill| report(bill, auto_converge)) else {

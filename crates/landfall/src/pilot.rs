@@ -1,11 +1,11 @@
 //! `landfall pilot`: sits beside a stock QEMU and steers the migration that somebody else begins.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
 use landfall_converge::Throttle;
-use landfall_pilot::{Monitor, Options, Pilot, Virsh};
+use landfall_pilot::{Memo, Monitor, Options, Pilot, Virsh};
 use landfall_qmp::Client;
 
 use crate::args::OutputArgs;
@@ -14,7 +14,7 @@ use crate::exit::{EXIT_CODES, Exit};
 use crate::interrupts::Interrupts;
 use crate::limits::{AtLimit, throttle};
 use crate::migrate::{TIMEOUT, write_report};
-use crate::qemu::{OnInterrupt, Telling, failed, name_of, report, steer};
+use crate::qemu::{OnInterrupt, Telling, failed, memo, name_of, report, steer};
 use crate::quantities::duration;
 
 /// Where Proxmox VE keeps the monitors of its machines.
@@ -37,6 +37,9 @@ pub(crate) struct PilotArgs {
     /// A machine of Proxmox VE's, by its number.
     #[arg(long, value_name = "VMID", conflicts_with = "socket")]
     vmid: Option<u32>,
+    /// Only put back what a pilot that was killed left behind in QEMU, and end. The next pilot at the same socket does so, too.
+    #[arg(long)]
+    restore: bool,
     #[command(flatten)]
     limits: PilotLimits,
     #[command(flatten)]
@@ -75,6 +78,13 @@ impl PilotArgs {
         }
     }
 
+    fn memo(&self) -> Memo {
+        match &self.via_libvirt {
+            Some(domain) => memo(Path::new(&format!("libvirt {domain}"))),
+            None => memo(&self.socket()),
+        }
+    }
+
     fn monitor(&self) -> Result<Box<dyn Monitor>, CliError> {
         if let Some(domain) = &self.via_libvirt {
             return Ok(Box::new(Virsh::domain(domain)));
@@ -92,7 +102,15 @@ impl PilotArgs {
 pub(crate) fn pilot(args: &PilotArgs) -> Result<Exit, CliError> {
     let machine = args.machine();
     let failed = failed(&machine);
-    let monitor = args.monitor()?;
+    let mut monitor = args.monitor()?;
+    if args.restore {
+        let restored = Pilot::restore(monitor.as_mut(), args.memo()).map_err(&failed)?;
+        eprintln!(
+            "{}",
+            if restored { "QEMU is as it was found" } else { "nothing was left behind" }
+        );
+        return Ok(Exit::Done);
+    }
     let interrupts = Interrupts::install()?;
     let options = Options {
         max_throttle: args.limits.max_throttle,
@@ -101,7 +119,7 @@ pub(crate) fn pilot(args: &PilotArgs) -> Result<Exit, CliError> {
         ..Options::default()
     };
     let mut telling = Telling::new();
-    let mut pilot = Pilot::attach(monitor, options, &mut telling).map_err(&failed)?;
+    let mut pilot = Pilot::attach(monitor, options, args.memo(), &mut telling).map_err(&failed)?;
     let bill = steer(&mut pilot, telling, &interrupts, OnInterrupt::Detach).map_err(&failed)?;
     let Some(bill) = bill else {
         eprintln!("left while there was no migration; QEMU is as it was found");

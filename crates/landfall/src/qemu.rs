@@ -4,7 +4,7 @@ use std::path::Path;
 
 use landfall_migrate::machine::MachineKind;
 use landfall_migrate::report::{EventKind, Outcome, PageCounts, Report, TimeLineEvent, TimePoint};
-use landfall_pilot::{Bill, Observer, Outcome as Ended, Pilot, PilotError, Progress, Wish};
+use landfall_pilot::{Bill, Memo, Observer, Outcome as Ended, Pilot, PilotError, Progress, Wish};
 
 use crate::error::CliError;
 use crate::interrupts::Interrupts;
@@ -68,6 +68,14 @@ pub(crate) fn failed(machine: &str) -> impl Fn(PilotError) -> CliError + '_ {
 /// What a pilot's machine is called where it is spoken of.
 pub(crate) fn name_of(socket: &Path) -> String {
     socket.display().to_string()
+}
+
+/// Where is kept what was changed in a machine, until the host is started anew.
+pub(crate) fn memo(machine: &Path) -> Memo {
+    let machine = machine.canonicalize().unwrap_or_else(|_| machine.to_owned());
+    let folder = std::env::var_os("XDG_RUNTIME_DIR").unwrap_or_else(|| "/run".into());
+    let name = machine.to_string_lossy().replace('%', "%25").replace('/', "%2F");
+    Memo::at(Path::new(&folder).join("landfall").join(format!("pilot {name}.json")))
 }
 
 /// The bill as the report that every migration of Landfall's has; `None` for one that goes on without us.

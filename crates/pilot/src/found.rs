@@ -6,29 +6,92 @@ use landfall_qmp::{Capability, CapabilityState, Command};
 use serde_json::{Map, Value, json};
 
 use crate::lever::{INCREMENT, INITIAL, MAX, TAILSLOW, THRESHOLD};
+use crate::memo::{Changed, Memo};
 use crate::monitor::{AskError, Monitor, query, tell};
 
 /// The state in which a QEMU was found.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Found {
     parameters: Map<String, Value>,
     capabilities: Vec<CapabilityState>,
     /// Parameters that are not as they were found.
     dirty: BTreeSet<String>,
+    /// Parameters as they were set last.
+    set: Map<String, Value>,
     /// Capabilities that are not as they were found.
     switched: Vec<Capability>,
+    memo: Memo,
 }
 
 impl Found {
-    pub(crate) fn of(monitor: &mut dyn Monitor) -> Result<Self, AskError> {
+    /// What is there now; and what was there before a pilot that was killed, as far as it is still as that one left it.
+    pub(crate) fn of(monitor: &mut dyn Monitor, memo: Memo) -> Result<Self, AskError> {
         let name = Command::QueryMigrateParameters.name();
-        let Value::Object(parameters) = monitor.ask(name, Map::new())? else {
-            return Ok(Self::default());
+        let parameters = match monitor.ask(name, Map::new())? {
+            Value::Object(parameters) => parameters,
+            _ => Map::new(),
         };
         let raw: Vec<Value> = query(monitor, &Command::QueryMigrateCapabilities)?;
         // A later QEMU may have capabilities that are not known here; they are none of our business.
         let capabilities = raw.into_iter().filter_map(|one| serde_json::from_value(one).ok());
-        Ok(Self { parameters, capabilities: capabilities.collect(), ..Self::default() })
+        let mut this = Self {
+            parameters,
+            capabilities: capabilities.collect(),
+            dirty: BTreeSet::new(),
+            set: Map::new(),
+            switched: Vec::new(),
+            memo,
+        };
+        if let Some(left) = this.memo.read() {
+            this.adopt(&left);
+        }
+        Ok(this)
+    }
+
+    fn adopt(&mut self, left: &Changed) {
+        let mut all = true;
+        for (name, found) in &left.found {
+            match self.parameters.get_mut(name) {
+                Some(now) if left.left(name, now) => {
+                    if now == found {
+                        continue;
+                    }
+                    self.set.insert(name.clone(), std::mem::replace(now, found.clone()));
+                    self.dirty.insert(name.clone());
+                }
+                // Somebody has set it since, or this is another QEMU.
+                _ => all = false,
+            }
+        }
+        for found in left.capabilities.iter().filter(|_| all) {
+            let now = self.capabilities.iter_mut().find(|one| one.capability == found.capability);
+            if let Some(now) = now.filter(|now| now.state != found.state) {
+                now.state = found.state;
+                self.switched.push(found.capability);
+            }
+        }
+        self.remember(self.set.clone());
+    }
+
+    /// Whether anything is not as it was found.
+    pub(crate) fn is_changed(&self) -> bool {
+        !self.dirty.is_empty() || !self.switched.is_empty()
+    }
+
+    /// Keeps what is changed, for whoever comes after one that is killed. `before` is what was set until now.
+    fn remember(&self, before: Map<String, Value>) {
+        if !self.is_changed() {
+            return self.memo.forget();
+        }
+        let found = |name: &String| Some((name.clone(), self.parameters.get(name)?.clone()));
+        let found: Map<String, Value> = self.dirty.iter().filter_map(found).collect();
+        let switched = |one: &&CapabilityState| self.switched.contains(&one.capability);
+        self.memo.write(&Changed {
+            before: found.clone().into_iter().chain(before).collect(),
+            found,
+            set: self.set.clone(),
+            capabilities: self.capabilities.iter().filter(switched).copied().collect(),
+        });
     }
 
     pub(crate) fn number(&self, name: &str) -> Option<u64> {
@@ -65,6 +128,7 @@ impl Found {
             Some(index) => drop(self.switched.remove(index)),
             None => self.switched.push(capability),
         }
+        self.remember(self.set.clone());
         Ok(())
     }
 
@@ -79,6 +143,9 @@ impl Found {
             return Ok(());
         }
         self.dirty.extend(values.keys().cloned());
+        let before = self.set.clone();
+        self.set.extend(values.clone());
+        self.remember(before);
         monitor.ask("migrate-set-parameters", values).map(drop)
     }
 
@@ -102,8 +169,14 @@ impl Found {
         let found = |name: String| self.parameters.get(&name).cloned().map(|value| (name, value));
         let values: Map<String, Value> = dirty.into_iter().filter_map(found).collect();
         if !values.is_empty() {
-            monitor.ask("migrate-set-parameters", values)?;
+            let put_back = monitor.ask("migrate-set-parameters", values);
+            if put_back.as_ref().is_err_and(AskError::is_gone) {
+                self.memo.forget();
+            }
+            put_back?;
         }
+        self.set.clear();
+        self.remember(Map::new());
         if migrating {
             return Ok(());
         }
@@ -113,6 +186,7 @@ impl Found {
                 tell(monitor, &Command::MigrateSetCapabilities(vec![*found]))?;
             }
         }
+        self.memo.forget();
         Ok(())
     }
 }

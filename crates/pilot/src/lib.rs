@@ -11,6 +11,7 @@ mod bill;
 mod course;
 mod found;
 mod lever;
+mod memo;
 #[cfg(test)]
 mod model;
 mod monitor;
@@ -20,6 +21,7 @@ mod readings;
 mod virsh;
 
 pub use bill::{Bill, Change, Outcome, Point};
+pub use memo::Memo;
 pub use monitor::{AskError, Monitor};
 pub use options::{AtLimit, Observer, Options, PilotError, Progress, Wish};
 pub use pilot::Pilot;

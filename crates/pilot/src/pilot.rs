@@ -12,6 +12,7 @@ use crate::bill::{Bill, Outcome};
 use crate::course::Course;
 use crate::found::Found;
 use crate::lever::{Aim, THRESHOLD, parameters, per_cent};
+use crate::memo::Memo;
 use crate::monitor::{AskError, Monitor, query, tell};
 use crate::options::{AtLimit, Observer, Options, PilotError, Progress, Wish};
 
@@ -39,16 +40,18 @@ pub struct Pilot {
 }
 
 impl Pilot {
-    /// Looks at what is there, and switches auto-converge on where it may be.
+    /// Looks at what is there, and switches auto-converge on where it may be. What a pilot that was killed left behind,
+    /// by what stands in `memo`, is put back: at once, or when the migration under way is over.
     ///
     /// # Errors
     /// When QEMU does not answer, or cannot do what the options ask for.
     pub fn attach(
         mut monitor: Box<dyn Monitor>,
         options: Options,
+        memo: Memo,
         observer: &mut dyn Observer,
     ) -> Result<Self, PilotError> {
-        let found = Found::of(monitor.as_mut())?;
+        let found = Found::of(monitor.as_mut(), memo)?;
         let mut this = Self {
             monitor,
             options,
@@ -62,11 +65,30 @@ impl Pilot {
         };
         let info: MigrationInfo = query(this.monitor.as_mut(), &Command::QueryMigrate)?;
         this.status = info.status;
+        if this.found.is_changed() {
+            observer
+                .note("a pilot before this one was killed: what it changed in QEMU is put back");
+            if !is_under_way(this.status) {
+                this.found.put_back(this.monitor.as_mut(), false)?;
+            }
+        }
         this.switch_on(observer)?;
         for name in this.found.lacking() {
             observer.note(&format!("this QEMU has no {name}: its throttle is moved without it"));
         }
         Ok(this)
+    }
+
+    /// Puts back what a pilot that was killed left behind, by what stands in `memo`; whether there was anything.
+    ///
+    /// # Errors
+    /// When QEMU does not answer, or does not take it.
+    pub fn restore(monitor: &mut dyn Monitor, memo: Memo) -> Result<bool, PilotError> {
+        let mut found = Found::of(monitor, memo)?;
+        let changed = found.is_changed();
+        let info: MigrationInfo = query(monitor, &Command::QueryMigrate)?;
+        found.put_back(monitor, is_under_way(info.status))?;
+        Ok(changed)
     }
 
     fn switch_on(&mut self, observer: &mut dyn Observer) -> Result<(), PilotError> {

@@ -17,7 +17,7 @@ impl Observer for Notes {
 
 fn attach(model: &Shared, options: Options) -> (Pilot, Notes) {
     let mut notes = Notes::default();
-    let pilot = Pilot::attach(Box::new(model.clone()), options, &mut notes).unwrap();
+    let pilot = Pilot::attach(Box::new(model.clone()), options, Memo::none(), &mut notes).unwrap();
     (pilot, notes)
 }
 
@@ -337,4 +337,66 @@ fn there_is_one_migration_at_a_time() {
     model.begin();
     let (mut pilot, _) = attach(&Shared::new(model), Options::default());
     assert!(matches!(pilot.begin("tcp:there:4444"), Err(PilotError::UnderWay)));
+}
+
+/// A pilot that is killed while it steers, and where it kept what it changed.
+fn killed(model: &Shared) -> (tempfile::TempDir, Memo) {
+    let folder = tempfile::tempdir().unwrap();
+    let memo = Memo::at(folder.path().join("memo.json"));
+    let (options, mut notes) = (Options::default(), Notes::default());
+    let mut pilot =
+        Pilot::attach(Box::new(model.clone()), options, memo.clone(), &mut notes).unwrap();
+    pilot.begin("tcp:there:4444").unwrap();
+    let mut looks = 0;
+    let info = pilot.look().unwrap();
+    let mut course = pilot.begin_course(&info).unwrap().unwrap();
+    while model.0.borrow().parameter(MAX) != 95 {
+        looks += 1;
+        assert!(looks < 100, "it never steers");
+        course.observe(&pilot.look().unwrap());
+        pilot.act(&mut course).unwrap();
+        pilot.wait().unwrap();
+    }
+    // Nothing of it runs any more.
+    std::mem::forget(pilot);
+    (folder, memo)
+}
+
+#[test]
+fn what_one_that_was_killed_left_behind_is_put_back_by_the_next_one() {
+    let model = Shared::new(Model::sweep());
+    let (_folder, memo) = killed(&model);
+    assert!(model.0.borrow().auto_converge);
+    let mut notes = Notes::default();
+    let mut next =
+        Pilot::attach(Box::new(model.clone()), Options::default(), memo.clone(), &mut notes)
+            .unwrap();
+    assert!(notes.0.iter().any(|note| note.contains("killed")), "{:?}", notes.0);
+    let bill = next.steer(&mut notes, &mut go_on(3000)).unwrap().unwrap();
+    assert_eq!(bill.outcome, Outcome::Completed);
+    assert_eq!(model.0.borrow().parameters, Model::sweep().parameters);
+    assert!(!model.0.borrow().auto_converge);
+    assert_eq!(memo.read(), None);
+}
+
+#[test]
+fn it_is_put_back_without_a_pilot_too_but_not_what_somebody_has_set_since() {
+    let model = Shared::new(Model::sweep());
+    let (_folder, memo) = killed(&model);
+    model.0.borrow_mut().parameters.insert(INITIAL.to_owned(), json!(33));
+    assert!(Pilot::restore(&mut model.clone(), memo.clone()).unwrap());
+    assert_eq!(model.0.borrow().parameter(INITIAL), 33);
+    assert_eq!(model.0.borrow().parameter(MAX), 99);
+    assert!(!Pilot::restore(&mut model.clone(), memo).unwrap());
+}
+
+#[test]
+fn another_qemu_in_the_place_of_the_one_that_was_left_is_not_touched() {
+    let model = Shared::new(Model::sweep());
+    let (_folder, memo) = killed(&model);
+    let another = Shared::new(Model { auto_converge: true, ..Model::sweep() });
+    assert!(!Pilot::restore(&mut another.clone(), memo.clone()).unwrap());
+    assert_eq!(another.0.borrow().parameters, Model::sweep().parameters);
+    assert!(another.0.borrow().auto_converge);
+    assert_eq!(memo.read(), None);
 }

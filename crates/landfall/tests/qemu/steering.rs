@@ -110,6 +110,28 @@ fn a_pilot_that_leaves_puts_everything_back_and_the_migration_goes_on() {
 
 #[test]
 #[ignore = "needs QEMU: cargo xtask test qemu"]
+fn what_a_pilot_that_was_killed_left_behind_can_be_put_back() {
+    let mut pair = Pair::start(BUSY);
+    let found = pair.source.settings();
+    let pilot = Pilot::beside(&pair.source.for_pilot);
+    begin(&mut pair.source, &pair.uri);
+    pair.source.wait_until("a throttle", |info| info.cpu_throttle_percentage == Some(95));
+    pair.source.hold_up();
+    pilot.kill();
+    assert_eq!(pair.source.settings().0["cpu-throttle-initial"], 95);
+    pair.source.client.execute(&Command::MigrateCancel).unwrap();
+    pair.source.wait_until("the end", |info| info.status.is_final());
+    let output = run(&["pilot", "--restore"], &pair.source.for_pilot);
+    assert_eq!(output.status.code(), Some(0));
+    let (mut parameters, capabilities) = pair.source.settings();
+    // It was set by who began the migration, and by the test.
+    parameters["max-bandwidth"] = found.0["max-bandwidth"].clone();
+    assert_eq!((parameters, capabilities), found);
+    pair.assert_stayed();
+}
+
+#[test]
+#[ignore = "needs QEMU: cargo xtask test qemu"]
 fn at_its_time_limit_a_guest_goes_over_whatever_the_downtime() {
     let mut pair = Pair::start(BUSY);
     let limits = ["--max-throttle", "1%", "--time-limit", "3s", "--on-limit", "switchover"];
