@@ -2,7 +2,7 @@ use clap::Parser;
 
 use super::*;
 use crate::args::{Cli, Command};
-use crate::summary::tests_report::{completed, gave_up};
+use crate::tests_report::{completed, gave_up};
 
 fn args(line: &str) -> DemoArgs {
     match Cli::parse_from(line.split(' ')).command {

@@ -17,19 +17,21 @@ mod pilot;
 mod plan;
 mod progress;
 mod qemu;
-mod quantities;
-mod render;
 mod security;
 mod settle;
 mod simulate;
 mod status;
-mod summary;
 mod table;
 mod vm_run;
+
+#[cfg(test)]
+#[path = "../../node/src/summary_fixture.rs"]
+mod tests_report;
 
 use std::process::ExitCode;
 
 use clap::Parser;
+use landfall_node::{quantities, render, summary};
 use tracing_subscriber::EnvFilter;
 
 use crate::args::{Cli, Command, VmCommand};

@@ -1,18 +1,15 @@
 //! `landfall plan`: what a migration of this guest would do, before any page of it is sent.
 
-mod measuring;
-
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use landfall_converge::measurement::DirtyMeasurement;
-use landfall_converge::simulator::{
-    LinkModel, Rhythm, Scenario, SimulatedOutcome, SimulatedRun, VcpuModel, Workload, simulate,
-};
+use landfall_converge::simulator::{Scenario, SimulatedOutcome, SimulatedRun};
 use landfall_converge::{ByteRate, Bytes, Limits, Policy, Throttle};
+pub(crate) use landfall_node::plan::PlanError;
+use landfall_node::plan::{HIDDEN, by_phase, habit, hides_its_rate, scenario, sentence};
 use landfall_qmp::{ClientError, DirtyMeasurement as Told, DirtyRateInfo};
 use serde_json::{Value, json};
 
@@ -20,10 +17,7 @@ use crate::args::Output;
 use crate::error::CliError;
 use crate::exit::{EXIT_CODES, Exit};
 use crate::quantities::{duration, in_ms, milliseconds};
-use crate::simulate::{json_of, share_stolen, table};
-
-/// What stopping, device state and the last messages take where nothing is known of them yet; as a migration assumes.
-const FIXED_DOWNTIME: Duration = Duration::from_millis(5);
+use crate::simulate::{json_of, table};
 
 #[derive(Debug, Args)]
 #[command(after_help = EXIT_CODES)]
@@ -68,21 +62,6 @@ fn watch(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// Why there is no plan.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum PlanError {
-    /// The machine did not answer, or refused.
-    #[error(transparent)]
-    Monitor(#[from] ClientError),
-    /// The measurement ended without a result.
-    #[error("the guest was not measured to the end: {0}")]
-    NotMeasured(String),
-}
-
-/// How much faster a guest is taken to be that has rewritten all it has within the shortest time that QEMU counts in; as the
-/// controller takes it to be once it steers.
-const HIDDEN: f64 = 8.0;
-
 /// A prediction, and what it stands on.
 pub(crate) struct Plan {
     info: DirtyRateInfo,
@@ -94,17 +73,12 @@ pub(crate) struct Plan {
     spread: Option<(Duration, Duration)>,
 }
 
-/// A sweep takes longer when it stands where the migration begins to send, and nobody knows where it will stand. So
-/// several places are tried, and the one in the middle is told.
-const PHASES: [f64; 5] = [0.0, 0.2, 0.4, 0.6, 0.8];
-
 pub(crate) fn plan(args: &PlanArgs) -> Result<Exit, CliError> {
     let mut client = crate::migrate::open(&args.socket)?;
     let failed = |source| CliError::Plan { socket: args.socket.clone(), source };
     eprintln!("watching the guest for {}", milliseconds(in_ms(args.watch)));
     let own = client.version().is_landfall();
-    let measure = if own { measuring::by_landfall } else { measuring::by_qemu };
-    let (info, told) = measure(&mut client, args.watch).map_err(failed)?;
+    let (info, told) = landfall_node::plan::watch(&mut client, args.watch).map_err(failed)?;
     let plan = Plan::new(args, info, told, own);
     match args.output {
         Output::Table => write!(io::stdout(), "{}", plan.text(args))?,
@@ -115,61 +89,16 @@ pub(crate) fn plan(args: &PlanArgs) -> Result<Exit, CliError> {
     Ok(if plan.arrives(args.policy) { Exit::Done } else { Exit::Refused })
 }
 
-/// What the machine told, as the simulator takes it.
-fn measurement(told: &Told) -> DirtyMeasurement {
-    let time = |ms: f64| Duration::try_from_secs_f64(ms / 1e3).unwrap_or_default();
-    DirtyMeasurement {
-        windows: told
-            .windows
-            .iter()
-            .map(|window| (time(window.window_ms), Bytes(window.distinct_bytes)))
-            .collect(),
-        rhythm: told.bursts.map_or(Rhythm::Steady, |bursts| Rhythm::Bursts {
-            on: time(bursts.on_ms),
-            off: time(bursts.off_ms),
-        }),
-        vcpu_rates: told.vcpu_bytes_per_second.iter().copied().map(ByteRate::new).collect(),
-        memory: Bytes(told.memory_bytes),
-        non_zero: Bytes(told.non_zero_bytes),
-    }
-}
-
-/// The same migration with the guest in different places, the quickest first; those that do not arrive last.
-fn by_phase(scenario: &Scenario, policy: Policy) -> Vec<SimulatedRun> {
-    let sweeps = |vcpu: &VcpuModel| matches!(vcpu.workload, Workload::Sweep { .. });
-    let phases = if scenario.guest.vcpus.iter().any(sweeps) { &PHASES[..] } else { &[0.0] };
-    let run = |phase: &f64| {
-        let mut scenario = Scenario { policy, ..scenario.clone() };
-        scenario.guest.vcpus.iter_mut().for_each(|vcpu| vcpu.phase = *phase);
-        simulate(&scenario)
-    };
-    let mut runs: Vec<_> = phases.iter().map(run).collect();
-    runs.sort_by_key(|run| (run.outcome != SimulatedOutcome::Completed, run.total));
-    runs
-}
-
 impl Plan {
     fn new(args: &PlanArgs, info: DirtyRateInfo, told: Told, own: bool) -> Self {
-        let measured = measurement(&told);
-        let link = LinkModel::Constant(args.bandwidth);
-        let mut scenario = Scenario::new(measured.guest(), link, args.policy);
-        scenario.limits = Limits {
+        let limits = Limits {
             max_downtime: args.max_downtime,
             max_throttle: args.max_throttle,
             max_stall: args.max_stall,
             time_limit: args.time_limit,
             ..Limits::default()
         };
-        scenario.steered = !own;
-        if !own && hides_its_rate(&told) {
-            scenario.guest.vcpus.iter_mut().for_each(|vcpu| vcpu.rate = vcpu.rate * HIDDEN);
-        }
-        scenario.log_knows_vcpus = !measured.vcpu_rates.is_empty();
-        let sync = Duration::try_from_secs_f64(told.sync_ms / 1e3).unwrap_or_default();
-        scenario.fixed_downtime = FIXED_DOWNTIME + sync;
-        // A migration that has not arrived after sending all memory so many times never will.
-        let once = measured.memory.time_at(args.bandwidth).unwrap_or_default();
-        scenario.horizon = args.time_limit.unwrap_or(once * 10) + Duration::from_secs(60);
+        let scenario = scenario(&told, own, args.bandwidth, args.policy, limits);
         let mut policies = if args.compare { Policy::ALL.to_vec() } else { vec![Policy::Off] };
         if !policies.contains(&args.policy) {
             policies.push(args.policy);
@@ -286,56 +215,6 @@ impl Plan {
             "plans": plans,
         })
     }
-}
-
-/// Whether the guest has rewritten all it has already in the shortest window.
-fn hides_its_rate(told: &Told) -> bool {
-    let (first, last) = (told.windows.first(), told.windows.last());
-    first.zip(last).is_some_and(|(first, last)| {
-        first.distinct_bytes > 0 && first.distinct_bytes as f64 > last.distinct_bytes as f64 * 0.9
-    })
-}
-
-/// What the guest does, in one line.
-fn habit(told: &Told) -> String {
-    let rate = ByteRate::new(told.dirty_rate_bytes_per_second);
-    let set = Bytes(told.working_set_bytes);
-    let mut text = match told.pattern.as_str() {
-        "idle" => return "the guest writes nothing".to_owned(),
-        "sweep" => format!("the guest rewrites {set} page by page at {rate}"),
-        "random" => format!("the guest rewrites {set} at random at {rate}"),
-        _ => format!("the guest rewrites {set}, a part of it much more often, at {rate}"),
-    };
-    if let Some(bursts) = told.bursts {
-        let (on, off) = (milliseconds(bursts.on_ms), milliseconds(bursts.off_ms));
-        text += &format!(", for {on} at a time with {off} of rest");
-    }
-    if !told.working_set_is_known {
-        text += "; no end of what it writes to was seen, so all memory in use is taken for it";
-    }
-    text
-}
-
-fn sentence(run: &SimulatedRun) -> String {
-    if run.outcome != SimulatedOutcome::Completed {
-        return format!("does not arrive; {}", run.verdict.text);
-    }
-    let mut text = format!(
-        "arrives in {} with {} of downtime",
-        milliseconds(in_ms(run.total)),
-        milliseconds(in_ms(run.downtime)),
-    );
-    if run.max_throttle.is_none() {
-        text += ", never throttled";
-    } else {
-        text += &format!(
-            ", throttled to {} at the most, which steals {} of guest time ({:.0} %)",
-            run.max_throttle,
-            milliseconds(in_ms(run.stolen)),
-            share_stolen(run) * 100.0
-        );
-    }
-    text
 }
 
 /// What to do where the machine refused.

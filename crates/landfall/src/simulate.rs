@@ -20,6 +20,7 @@ use crate::args::{Output, OutputArgs};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::quantities::{duration, in_ms, milliseconds};
+use landfall_node::plan::share_stolen;
 
 /// What a simulated guest does to its memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -253,10 +254,6 @@ fn if_arrived(run: &SimulatedRun, text: String) -> String {
 
 fn time(time: Duration) -> String {
     milliseconds(in_ms(time))
-}
-
-pub(crate) fn share_stolen(run: &SimulatedRun) -> f64 {
-    if run.total.is_zero() { 0.0 } else { run.stolen.as_secs_f64() / run.total.as_secs_f64() }
 }
 
 /// The keys of a migration's report as far as a simulation has them, and `simulated`, which no report has.

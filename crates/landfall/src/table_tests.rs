@@ -1,5 +1,5 @@
 use super::*;
-use crate::summary::tests_report::{completed, gave_up};
+use crate::tests_report::{completed, gave_up};
 
 #[test]
 fn runs_stand_side_by_side() {

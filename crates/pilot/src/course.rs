@@ -54,6 +54,12 @@ impl Course {
         }
     }
 
+    /// Holds it to other limits from now on.
+    pub(crate) fn adjust(&mut self, limits: Limits) {
+        self.limits = limits;
+        self.controller.set_limits(limits);
+    }
+
     pub(crate) fn controller(&self) -> &Controller {
         &self.controller
     }

@@ -20,7 +20,7 @@ pub enum AtLimit {
 }
 
 /// What is wanted of a migration.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Options {
     /// Whether the guest may be throttled.
     pub auto_converge: bool,
@@ -64,12 +64,16 @@ pub enum PilotError {
 }
 
 /// What the one who started us wants now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Wish {
     /// To go on.
     GoOn,
     /// The migration is to be called off.
     Cancel,
+    /// It is to be held to other limits from now on; whether it may be throttled stays as it was.
+    Adjust(Options),
+    /// It is to switch over now, whatever the downtime.
+    SwitchOver,
     /// It is to go on without us.
     Detach,
 }
@@ -79,8 +83,14 @@ pub enum Wish {
 pub struct Progress {
     /// Where QEMU says it is; [`MigrationStatus::None`] while there is none.
     pub status: MigrationStatus,
+    /// Since it began, by QEMU's clock.
+    pub elapsed: Duration,
     /// The pass under way.
     pub pass: u64,
+    /// The guest's memory.
+    pub memory: Bytes,
+    /// What has left.
+    pub sent: Bytes,
     /// What remains to be sent.
     pub remaining: Bytes,
     /// What was dirtied a second, in the last period that QEMU closed.

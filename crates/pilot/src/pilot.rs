@@ -184,6 +184,8 @@ impl Pilot {
                     cancelled = true;
                     self.forgiving(|monitor| tell(monitor, &Command::MigrateCancel))?;
                 }
+                Wish::Adjust(options) => self.adjust(options, course.as_mut())?,
+                Wish::SwitchOver => self.switch_over()?,
                 Wish::Cancel | Wish::Detach => {
                     let last = MigrationInfo::default();
                     return Ok(course.map(|course| course.bill(Outcome::Detached, None, &last)));
@@ -220,6 +222,24 @@ impl Pilot {
             }
             self.wait()?;
         }
+    }
+
+    /// Holds the migration to other limits from now on.
+    fn adjust(&mut self, options: Options, course: Option<&mut Course>) -> Result<(), AskError> {
+        self.options = Options { auto_converge: self.options.auto_converge, ..options };
+        self.at_limit_done = false;
+        let limits = self.limits();
+        if let Some(course) = course {
+            course.adjust(limits);
+        }
+        self.set_limits()
+    }
+
+    /// Lets QEMU switch over at the end of the pass, whatever the downtime.
+    fn switch_over(&mut self) -> Result<(), AskError> {
+        let mut values = Map::new();
+        values.insert("downtime-limit".to_owned(), json!(ANY_DOWNTIME_MS));
+        self.found.set(self.monitor.as_mut(), values)
     }
 
     /// Does something that QEMU may refuse because things have changed meanwhile.
@@ -295,11 +315,7 @@ impl Pilot {
                 self.gave_up = true;
                 self.forgiving(|monitor| tell(monitor, &Command::MigrateCancel))
             }
-            AtLimit::Switchover => {
-                let mut values = Map::new();
-                values.insert("downtime-limit".to_owned(), json!(ANY_DOWNTIME_MS));
-                self.found.set(self.monitor.as_mut(), values)
-            }
+            AtLimit::Switchover => self.switch_over(),
             AtLimit::Postcopy => self
                 .forgiving(|monitor| monitor.ask("migrate-start-postcopy", Map::new()).map(drop)),
         }
@@ -401,7 +417,10 @@ fn progress(course: &Course, info: &MigrationInfo) -> Progress {
     let ram = info.ram.as_ref().unwrap_or(course.ram());
     Progress {
         status: info.status,
+        elapsed: course.elapsed(),
         pass: ram.dirty_sync_count,
+        memory: Bytes(ram.total),
+        sent: Bytes(ram.transferred),
         remaining: Bytes(ram.remaining),
         dirty_rate: course.dirty_rate(),
         bandwidth: course.controller().estimates().bandwidth,

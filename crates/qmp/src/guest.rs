@@ -35,6 +35,9 @@ pub struct VmStatus {
     pub machine_reason: Option<String>,
     /// The guest's memory.
     pub memory_bytes: u64,
+    /// Whether it may run elsewhere, so that it must not run here before that was decided.
+    #[serde(default)]
+    pub in_doubt: bool,
     /// One entry a vCPU.
     pub vcpus: Vec<VcpuStatus>,
     /// Whether written pages are being recorded.

@@ -40,7 +40,7 @@ pub use guest::{GuestCheck, VcpuCheck, VcpuState, VcpuStatus, VmStatus};
 pub use message::{
     Greeting, GreetingBody, Outcome, Reply, Request, SessionCommand, Version, VersionTriple,
 };
-pub use migration::{LandfallMigration, MigrationInfo, MigrationStatus, RamStats};
+pub use migration::{LandfallMigration, MigrationInfo, MigrationStatus, RamStats, SocketAddress};
 pub use parameters::{OnLimit, PageEncoding, Parameters, ParametersUpdate, Policy};
 pub use server::{BindError, Handler, MonitorServer};
 pub use session::{Session, Step};

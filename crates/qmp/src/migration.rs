@@ -83,6 +83,9 @@ pub struct MigrationInfo {
     /// Counters.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ram: Option<RamStats>,
+    /// Where a destination listens over TCP: tells the port that the system chose.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub socket_address: Vec<SocketAddress>,
     /// What QEMU has no field for.
     #[serde(rename = "x-landfall", skip_serializing_if = "Option::is_none")]
     pub landfall: Option<LandfallMigration>,
@@ -91,6 +94,19 @@ pub struct MigrationInfo {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature is serde's")]
 fn is_none_status(status: &MigrationStatus) -> bool {
     *status == MigrationStatus::None
+}
+
+/// An address that a destination listens at.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SocketAddress {
+    /// `inet` for TCP, which alone has the two others.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The host.
+    pub host: String,
+    /// The port, in digits.
+    pub port: String,
 }
 
 /// Counters of guest memory, as QEMU counts.

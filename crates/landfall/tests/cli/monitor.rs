@@ -159,6 +159,7 @@ fn vm() -> VmStatus {
         machine: "synthetic".into(),
         machine_reason: None,
         memory_bytes: 512 << 20,
+        in_doubt: false,
         vcpus: vec![vcpu],
         dirty_log: false,
         dirty_log_kind: "software".into(),

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::thread;
 
-use landfall_converge::Policy;
 use landfall_migrate::options::{Security, Uri};
 use landfall_migrate::{Arrival, Listener, ReceiveError, control};
 use landfall_qmp::{EventKind, QmpError};
@@ -48,7 +47,7 @@ impl Monitor {
         let listens_at = listener.uri();
         let (handle, control) = control();
         state.guest = Guest::Incoming(handle);
-        state.migration = MigrationRecord::begin(Policy::Off);
+        state.migration = MigrationRecord::awaits(&listens_at);
         drop(state);
         let monitor = self.clone();
         let spawned = thread::Builder::new().name("incoming".to_owned()).spawn(move || {

@@ -3,9 +3,10 @@
 use std::time::{Duration, Instant};
 
 use landfall_converge::{PAGE_SIZE, Pages, Policy};
+use landfall_migrate::options::Uri;
 use landfall_migrate::progress::{Phase, Progress};
 use landfall_migrate::report::{Outcome, Report};
-use landfall_qmp::{LandfallMigration, MigrationInfo, MigrationStatus, RamStats};
+use landfall_qmp::{LandfallMigration, MigrationInfo, MigrationStatus, RamStats, SocketAddress};
 
 /// The migration under way, or the last one.
 #[derive(Debug, Default)]
@@ -17,6 +18,8 @@ pub(super) struct MigrationRecord {
     progress: Progress,
     report: Option<Report>,
     error: Option<String>,
+    /// Where a guest is awaited over TCP: host and port.
+    listening: Option<(String, u16)>,
 }
 
 impl MigrationRecord {
@@ -28,6 +31,17 @@ impl MigrationRecord {
             begun: Some(Instant::now()),
             ..Self::default()
         }
+    }
+
+    /// A guest is awaited at `uri`, with the port that is listened on in it.
+    pub(super) fn awaits(uri: &Uri) -> Self {
+        let listening = match uri {
+            Uri::Tcp(address) | Uri::Tls(address) => address.rsplit_once(':'),
+            Uri::Unix(_) => None,
+        };
+        let listening =
+            listening.and_then(|(host, port)| Some((host.to_owned(), port.parse().ok()?)));
+        Self { listening, ..Self::begin(Policy::Off) }
     }
 
     /// Whether a migration is under way.
@@ -98,6 +112,7 @@ impl MigrationRecord {
             cpu_throttle_percentage: throttled.then(percent),
             error_desc: self.error.clone(),
             ram: Some(self.ram()),
+            socket_address: self.listening.iter().map(socket_address).collect(),
             landfall: Some(self.landfall()),
         }
     }
@@ -143,6 +158,10 @@ impl MigrationRecord {
             report: self.report.as_ref().and_then(|r| serde_json::to_value(r).ok()),
         }
     }
+}
+
+fn socket_address((host, port): &(String, u16)) -> SocketAddress {
+    SocketAddress { kind: "inet".to_owned(), host: host.clone(), port: port.to_string() }
 }
 
 fn milliseconds(time: Duration) -> u64 {

@@ -210,11 +210,12 @@ impl Monitor {
     }
 
     fn vm_status(&self) -> Result<Value, QmpError> {
-        let vm = match &self.state().guest {
-            Guest::InDoubt(vm) => Ok(Arc::clone(vm)),
-            _ => Err(()),
+        let doubtful = match &self.state().guest {
+            Guest::InDoubt(vm) => Some(Arc::clone(vm)),
+            _ => None,
         };
-        let vm = vm.or_else(|()| self.vm())?;
+        let in_doubt = doubtful.is_some();
+        let vm = doubtful.map_or_else(|| self.vm(), Ok)?;
         let throttle = vm.throttle();
         let vcpus = (0..)
             .zip(vm.vcpu_states().into_iter().zip(throttle.stolen()))
@@ -234,6 +235,7 @@ impl Monitor {
             machine: machine_name(vm.configuration().machine).to_owned(),
             machine_reason: self.state().machine_reason.clone(),
             memory_bytes: vm.configuration().memory.0,
+            in_doubt,
             vcpus,
             dirty_log: vm.is_logging(),
             dirty_log_kind: vm.dirty_log_kind().name().to_owned(),

@@ -6,7 +6,8 @@ use landfall_migrate::report::{Outcome, Report};
 use crate::quantities::milliseconds;
 
 /// What happened, in a sentence or two.
-pub(crate) fn summary(report: &Report) -> String {
+#[must_use]
+pub fn summary(report: &Report) -> String {
     let total = milliseconds(report.total_ms);
     match report.outcome {
         Outcome::Completed => format!(
@@ -58,7 +59,8 @@ fn integrity(report: &Report) -> &str {
 }
 
 /// What to do now, when the guest has not arrived.
-pub(crate) fn advice(report: &Report) -> Option<&'static str> {
+#[must_use]
+pub fn advice(report: &Report) -> Option<&'static str> {
     match report.outcome {
         Outcome::Completed => None,
         Outcome::GaveUp if !report.auto_converge => {

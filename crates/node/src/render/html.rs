@@ -20,7 +20,8 @@ const MOST_DECISIONS: usize = 200;
 
 /// The runs as one page: figures beside each other, charts over time, and every decision with its reason. The page is one
 /// file, fetches nothing and runs nothing.
-pub(crate) fn html(title: &str, reports: &[Report]) -> String {
+#[must_use]
+pub fn html(title: &str, reports: &[Report]) -> String {
     let page = markup! {
         (DOCTYPE)
         html lang="en" {

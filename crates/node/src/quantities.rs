@@ -1,9 +1,12 @@
-//! Quantities as the command line takes and shows them: always with their unit.
+//! Quantities as people write and read them: always with their unit.
 
 use std::time::Duration;
 
 /// Reads a duration such as `300ms`, `1.5s` or `2min`. A bare number is refused: its unit would be somebody's guess.
-pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+///
+/// # Errors
+/// With what is wrong and how to write it.
+pub fn duration(text: &str) -> Result<Duration, String> {
     let text = text.trim();
     if !text.is_empty() && text.chars().all(|c| c.is_ascii_digit() || c == '.') {
         return Err(format!("'{text}' has no unit; write {text}ms or {text}s"));
@@ -36,12 +39,14 @@ fn decimal(text: &str) -> Option<Result<Duration, String>> {
 }
 
 /// A time as JSON has it.
-pub(crate) fn in_ms(time: Duration) -> f64 {
+#[must_use]
+pub fn in_ms(time: Duration) -> f64 {
     time.as_secs_f64() * 1000.0
 }
 
 /// Milliseconds for people: `0.8 ms`, `212 ms`, `2.31 s`, `1 min 5 s`.
-pub(crate) fn milliseconds(ms: f64) -> String {
+#[must_use]
+pub fn milliseconds(ms: f64) -> String {
     if ms < 9.95 {
         format!("{ms:.1} ms")
     } else if ms < 999.5 {

@@ -13,10 +13,11 @@ use std::path::Path;
 
 use landfall_migrate::report::Report;
 
-pub(crate) use html::html;
+pub use html::html;
 
 /// A picture of the runs as an SVG file: memory still to send and throttle of every run, on one axis of time.
-pub(crate) fn run_picture(reports: &[Report]) -> String {
+#[must_use]
+pub fn run_picture(reports: &[Report]) -> String {
     picture::standalone(reports).unwrap_or_else(|error| {
         // Drawing into memory fails only where a chart has no room; a file that says so is still a file.
         format!(
@@ -30,7 +31,7 @@ pub(crate) fn run_picture(reports: &[Report]) -> String {
 ///
 /// # Errors
 /// When the file cannot be written.
-pub(crate) fn write(path: &Path, title: &str, reports: &[Report]) -> io::Result<()> {
+pub fn write(path: &Path, title: &str, reports: &[Report]) -> io::Result<()> {
     let text = if path.extension().is_some_and(|extension| extension == "svg") {
         run_picture(reports)
     } else {

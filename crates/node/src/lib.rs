@@ -1,0 +1,17 @@
+//! The host: a registry of machines and migrations, who may run which, and what operators see of it.
+
+#![forbid(unsafe_code)]
+
+pub mod events;
+pub mod machines;
+pub mod model;
+pub mod node;
+pub mod ownership;
+pub mod peer;
+pub mod plan;
+pub mod process;
+pub mod qemu_report;
+pub mod quantities;
+pub mod render;
+pub mod store;
+pub mod summary;

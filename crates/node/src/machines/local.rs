@@ -1,0 +1,203 @@
+//! The machines of this host.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use landfall_qmp::{Client, ClientError, DirtyMeasurement};
+
+use super::{Condition, Followed, Follower, MachineError, Machines, native, qemu};
+use crate::model::{MachineSpec, Settings, VmName, VmRecord};
+use crate::process::{self, ProcessId};
+
+/// How long a machine may take to bring its monitor up.
+const START_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a machine may take to answer.
+pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
+/// How long it may take to answer when it is only looked at.
+const GLANCE: Duration = Duration::from_secs(2);
+/// How often a monitor that is not there yet is tried.
+const RETRY: Duration = Duration::from_millis(10);
+/// How long a guest is watched for a prediction.
+const WATCH: Duration = Duration::from_secs(1);
+/// How long a machine may take to end when it was asked to.
+const END_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Machines as processes of this host, each with a folder of its own.
+#[derive(Debug)]
+pub struct LocalMachines {
+    program: PathBuf,
+    folder: PathBuf,
+}
+
+impl LocalMachines {
+    /// Machines that `program` (the binary of Landfall) runs, with their files below `folder`.
+    #[must_use]
+    pub fn new(program: PathBuf, folder: PathBuf) -> Self {
+        Self { program, folder }
+    }
+
+    /// Where the monitor of a machine listens that is started here.
+    #[must_use]
+    pub fn monitor(&self, name: &VmName) -> PathBuf {
+        self.folder.join(name.as_str()).join("qmp")
+    }
+
+    fn log(&self, name: &VmName) -> PathBuf {
+        self.folder.join(name.as_str()).join("log")
+    }
+
+    /// Starts `command` and waits until its monitor answers.
+    fn launch(
+        &self,
+        record: &VmRecord,
+        command: Command,
+    ) -> Result<(ProcessId, Client), MachineError> {
+        let failed = |error: std::io::Error| MachineError::Start(error.to_string());
+        let name = &record.spec.name;
+        fs::create_dir_all(self.folder.join(name.as_str())).map_err(failed)?;
+        // What an earlier process left there would be taken for this one's.
+        let _ = fs::remove_file(&record.monitor);
+        let log = self.log(name);
+        fs::write(&log, "").map_err(failed)?;
+        let process = process::start(command, &log).map_err(|error| self.ended(name, &error))?;
+        match self.await_monitor(process, &record.monitor) {
+            Ok(client) => Ok((process, client)),
+            Err(error) => {
+                process.kill();
+                Err(error.map_or_else(
+                    || self.ended(name, &"it ended"),
+                    |error| MachineError::monitor(&error),
+                ))
+            }
+        }
+    }
+
+    /// Why a process has ended, by what it said last.
+    fn ended(&self, name: &VmName, otherwise: &dyn std::fmt::Display) -> MachineError {
+        let words = process::last_words(&self.log(name));
+        MachineError::Start(words.unwrap_or_else(|| otherwise.to_string()))
+    }
+
+    /// Connects to the monitor of a process that was just started; `Err(None)` when it has ended.
+    fn await_monitor(
+        &self,
+        process: ProcessId,
+        monitor: &Path,
+    ) -> Result<Client, Option<ClientError>> {
+        let deadline = Instant::now() + START_TIMEOUT;
+        loop {
+            match Client::connect(monitor, TIMEOUT) {
+                Err(ClientError::NoSocket(_) | ClientError::NobodyListens(_))
+                    if Instant::now() < deadline => {}
+                connected => return connected.map_err(Some),
+            }
+            if process.ends_within(RETRY) {
+                return Err(None);
+            }
+        }
+    }
+
+    fn native(&self, record: &VmRecord) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(["vm", "run", "--qmp"]).arg(&record.monitor);
+        command
+    }
+}
+
+/// A conversation with a machine's monitor.
+pub(super) fn connect(record: &VmRecord, timeout: Duration) -> Result<Client, MachineError> {
+    Client::connect(&record.monitor, timeout).map_err(|error| MachineError::monitor(&error))
+}
+
+impl Machines for LocalMachines {
+    fn start(&self, record: &VmRecord) -> Result<ProcessId, MachineError> {
+        let MachineSpec::Native(spec) = &record.spec.machine else {
+            return Err(MachineError::Unsupported(
+                "a QEMU is started by whoever owns it; start it there, and it is found again"
+                    .to_owned(),
+            ));
+        };
+        let mut command = self.native(record);
+        command.args(spec.flags());
+        self.launch(record, command).map(|(process, _)| process)
+    }
+
+    fn expect(&self, record: &VmRecord, host: &str) -> Result<(ProcessId, String), MachineError> {
+        let command = match &record.spec.machine {
+            MachineSpec::Native(_) => {
+                let mut command = self.native(record);
+                command.arg(format!("--incoming=tcp:{host}:0"));
+                command
+            }
+            MachineSpec::Qemu(spec) => qemu::incoming(spec, &record.monitor, host)?,
+        };
+        let (process, mut client) = self.launch(record, command)?;
+        match native::listening(&mut client) {
+            Ok(uri) => Ok((process, uri)),
+            Err(error) => {
+                process.kill();
+                Err(error)
+            }
+        }
+    }
+
+    fn find(&self, record: &VmRecord) -> Result<(ProcessId, Vec<String>), MachineError> {
+        qemu::find(&record.monitor)
+    }
+
+    fn condition(&self, record: &VmRecord) -> Condition {
+        match Client::connect(&record.monitor, GLANCE) {
+            Ok(mut client) => native::condition(&mut client).unwrap_or(Condition::Unreachable),
+            Err(ClientError::NoSocket(_) | ClientError::NobodyListens(_) | ClientError::Closed) => {
+                if record.process.is_some_and(ProcessId::is_alive) {
+                    Condition::Unreachable
+                } else {
+                    Condition::Gone
+                }
+            }
+            Err(_) => Condition::Unreachable,
+        }
+    }
+
+    fn send(
+        &self,
+        record: &VmRecord,
+        uri: Option<&str>,
+        settings: &Settings,
+        follower: &mut dyn Follower,
+    ) -> Result<Followed, MachineError> {
+        let client = connect(record, TIMEOUT)?;
+        match &record.spec.machine {
+            MachineSpec::Native(_) => native::send(client, uri, settings, follower),
+            MachineSpec::Qemu(_) => qemu::send(client, &record.monitor, uri, settings, follower),
+        }
+    }
+
+    fn settle(&self, record: &VmRecord, run: bool) -> Result<(), MachineError> {
+        let mut client = connect(record, TIMEOUT)?;
+        let settle = landfall_qmp::Command::Settle { run };
+        client.execute(&settle).map(drop).map_err(|error| MachineError::monitor(&error))
+    }
+
+    fn end(&self, record: &VmRecord) {
+        let asked = connect(record, GLANCE)
+            .is_ok_and(|mut client| client.execute(&landfall_qmp::Command::Quit).is_ok());
+        if let Some(process) = record.process
+            && !(asked && process.ends_within(END_TIMEOUT))
+        {
+            process.kill();
+        }
+        // The socket of an ended process would only be in the way.
+        if record.monitor.starts_with(&self.folder) {
+            let _ = fs::remove_file(&record.monitor);
+        }
+    }
+
+    fn measure(&self, record: &VmRecord) -> Result<DirtyMeasurement, MachineError> {
+        let mut client = connect(record, TIMEOUT)?;
+        let watched = crate::plan::watch(&mut client, WATCH);
+        watched.map(|(_, told)| told).map_err(|error| MachineError::monitor(&error))
+    }
+}

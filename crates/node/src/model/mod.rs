@@ -1,0 +1,22 @@
+//! What the API, the command line and the pages speak of.
+
+mod check;
+mod migration;
+mod names;
+mod node;
+mod policy;
+mod spec;
+mod vm;
+
+pub use check::{Check, CheckItem, Prediction, Severity};
+pub use migration::{
+    Migration, MigrationRequest, MigrationState, MigrationView, Point, Progress, Stage,
+};
+pub use names::{MigrationId, NameError, NodeName, PolicyName, VmName};
+pub use node::{Drain, DrainItem, DrainItemState, NodeFacts, NodeView};
+pub use policy::{DEFAULT_POLICY, OnLimit, Policy, Settings, SettingsChange, SettingsError};
+pub use spec::{
+    KernelSpec, MachineChoice, MachineSpec, NativeSpec, ProbeSpec, QemuSpec, Rate, Size, SpecError,
+    VmSpec,
+};
+pub use vm::{VmRecord, VmState, VmView};

@@ -1,0 +1,54 @@
+use super::{MachineSpec, SpecError, VmSpec};
+
+const PROBE: &str = r#"
+name = "web1"
+[native]
+cpus = 2
+memory = "512MiB"
+[native.probe]
+workload = "sweep"
+working_set = "128MiB"
+"#;
+
+fn native(text: &str) -> super::NativeSpec {
+    match toml::from_str::<VmSpec>(text).unwrap().machine {
+        MachineSpec::Native(native) => native,
+        MachineSpec::Qemu(_) => panic!("a native machine was described"),
+    }
+}
+
+#[test]
+fn a_machine_with_the_probe_becomes_flags() {
+    let flags = native(PROBE).flags();
+    let expected =
+        ["--cpus=2", "--memory=512MiB", "--machine=auto", "--probe=sweep", "--working-set=128MiB"];
+    assert_eq!(flags, expected);
+}
+
+#[test]
+fn it_goes_through_json_and_comes_out_the_same() {
+    let spec: VmSpec = toml::from_str(PROBE).unwrap();
+    let json = serde_json::to_string(&spec).unwrap();
+    assert_eq!(serde_json::from_str::<VmSpec>(&json).unwrap(), spec);
+}
+
+#[test]
+fn a_machine_without_a_guest_or_with_two_is_none() {
+    let neither = native("name = 'a'\n[native]\nmemory = '1GiB'");
+    assert_eq!(neither.check(), Err(SpecError::Guest));
+    let both = format!("{PROBE}\n[native.kernel]\nimage = '/boot/vmlinuz'");
+    assert_eq!(native(&both).check(), Err(SpecError::Guest));
+    assert_eq!(native(PROBE).check(), Ok(()));
+}
+
+#[test]
+fn a_size_without_its_unit_is_refused_and_the_unit_is_named() {
+    let error = toml::from_str::<VmSpec>("name = 'a'\n[native]\nmemory = '512'").unwrap_err();
+    assert!(error.to_string().contains("512"), "{error}");
+}
+
+#[test]
+fn a_key_that_is_not_known_is_refused() {
+    let text = PROBE.replace("cpus", "cores");
+    assert!(toml::from_str::<VmSpec>(&text).is_err());
+}

@@ -1,0 +1,429 @@
+//! Migrations that leave a node: asked for, queued, begun, followed.
+
+use std::time::{Duration, Instant};
+
+use super::underway::UnderWay;
+use super::{Node, NodeError, lock, now_ms};
+use crate::machines::{Follower, MachineError, Wish};
+use crate::model::{
+    Migration, MigrationId, MigrationRequest, MigrationState, MigrationView, Point, Progress,
+    Settings, SettingsChange, VmName,
+};
+use crate::ownership::Step;
+use crate::peer::{Offer, PeerError, Question};
+
+/// How often a target that takes no more guests is asked again.
+const RETRY: Duration = Duration::from_millis(if cfg!(test) { 5 } else { 300 });
+/// Watchers are told no more often than this.
+const TELL: Duration = Duration::from_millis(200);
+
+impl Node {
+    /// Asks for a migration. It begins when it is its turn.
+    ///
+    /// # Errors
+    /// When the check beforehand says no, or the settings are out of range.
+    pub fn migrate(
+        &self,
+        vm: &VmName,
+        request: &MigrationRequest,
+    ) -> Result<MigrationView, NodeError> {
+        let record = self.record(vm)?;
+        let (policy, settings) =
+            self.settings(&record.spec, request.policy.as_ref(), &request.settings)?;
+        let check = self.precheck(&record, &request.target)?;
+        if !check.allowed {
+            return Err(NodeError::Refused(Box::new(check)));
+        }
+        let mut begun = lock(&self.0.under_way);
+        self.not_yet_migrating(vm)?;
+        let migration = Migration {
+            id: self.0.store.next_migration(self.name())?,
+            vm: vm.clone(),
+            source: self.name().clone(),
+            target: request.target.clone(),
+            policy,
+            settings,
+            epoch: record.ownership.epoch + 1,
+            state: MigrationState::Queued,
+            reason: None,
+            requested_ms: now_ms(),
+            began_ms: None,
+            ended_ms: None,
+            report: None,
+            cancel_requested: false,
+        };
+        self.0.store.put_migration(&migration)?;
+        begun.insert(migration.id.clone(), UnderWay::default());
+        drop(begun);
+        self.tell_migration(&migration);
+        let view = self.show(&migration);
+        self.spawn(format!("migration-{}", migration.id), move |node| node.run(migration));
+        Ok(view)
+    }
+
+    /// A migration that waits for its turn has not offered the guest yet.
+    fn not_yet_migrating(&self, vm: &VmName) -> Result<(), NodeError> {
+        let known = self.0.store.migrations()?;
+        let mut open = known.iter().filter(|it| it.vm == *vm && !it.state.is_final());
+        match open.next() {
+            Some(open) => Err(NodeError::Busy(format!(
+                "'{vm}' is being migrated already ({}); wait for that, or cancel it",
+                open.id
+            ))),
+            None => Ok(()),
+        }
+    }
+
+    /// Every migration from this node, the newest first.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn migrations(&self) -> Result<Vec<MigrationView>, NodeError> {
+        Ok(self.0.store.migrations()?.iter().map(|migration| self.show(migration)).collect())
+    }
+
+    /// One migration, with everything that is kept of it.
+    ///
+    /// # Errors
+    /// When there is none of this name.
+    pub fn migration(&self, id: &MigrationId) -> Result<Migration, NodeError> {
+        self.0.store.migration(id)?.ok_or_else(|| NodeError::NoMigration(id.clone()))
+    }
+
+    /// As it is shown.
+    #[must_use]
+    pub fn show(&self, migration: &Migration) -> MigrationView {
+        let under_way = lock(&self.0.under_way);
+        let progress = under_way.get(&migration.id).and_then(|it| it.progress.clone());
+        migration.view(progress.filter(|_| !migration.state.is_final()))
+    }
+
+    /// Its time line: as far as it was seen, or as the bill has it.
+    ///
+    /// # Errors
+    /// When there is none of this name.
+    pub fn timeline(&self, id: &MigrationId) -> Result<Vec<Point>, NodeError> {
+        let migration = self.migration(id)?;
+        if let Some(report) = migration.report {
+            let point = |point: &landfall_migrate::report::TimePoint| Point {
+                at_ms: point.at_ms,
+                pass: point.pass,
+                remaining_bytes: point.remaining_bytes,
+                dirty_rate_bytes_per_second: point.dirty_rate_bytes_per_second,
+                bandwidth_bytes_per_second: point.bandwidth_bytes_per_second,
+                throttle: point.throttle,
+            };
+            return Ok(report.timeline.iter().map(point).collect());
+        }
+        Ok(lock(&self.0.under_way).get(id).map(UnderWay::points).unwrap_or_default())
+    }
+
+    /// Asks for the end of a migration: the guest stays here, unless it is too late.
+    ///
+    /// # Errors
+    /// When there is none of this name, or it is over.
+    pub fn cancel(&self, id: &MigrationId) -> Result<MigrationView, NodeError> {
+        let migration = self.open(id)?;
+        let migration = Migration { cancel_requested: true, ..migration };
+        self.0.store.put_migration(&migration)?;
+        if let Some(under_way) = lock(&self.0.under_way).get_mut(id) {
+            under_way.cancel();
+        }
+        self.0.slots.nudge();
+        Ok(self.show(&migration))
+    }
+
+    /// Holds a migration to other settings from now on.
+    ///
+    /// # Errors
+    /// When it is over, the settings are out of range, or cannot be changed any more.
+    pub fn adjust(
+        &self,
+        id: &MigrationId,
+        change: &SettingsChange,
+    ) -> Result<MigrationView, NodeError> {
+        let migration = self.open(id)?;
+        let waits = migration.state == MigrationState::Queued;
+        if change.auto_converge.is_some_and(|on| on != migration.settings.auto_converge) && !waits {
+            return Err(NodeError::Busy(
+                "auto-converge cannot be switched while the guest is on its way; cancel, and migrate again"
+                    .to_owned(),
+            ));
+        }
+        let settings = migration.settings.with(change);
+        settings.check()?;
+        let migration = Migration { settings, ..migration };
+        self.0.store.put_migration(&migration)?;
+        if let Some(under_way) = lock(&self.0.under_way).get_mut(id) {
+            under_way.adjust(self.share(settings));
+        }
+        self.tell_migration(&migration);
+        Ok(self.show(&migration))
+    }
+
+    /// Has a migration switch over now, whatever the downtime.
+    ///
+    /// # Errors
+    /// When the guest is not on its way.
+    pub fn complete(&self, id: &MigrationId) -> Result<MigrationView, NodeError> {
+        let migration = self.open(id)?;
+        if migration.state != MigrationState::Moving {
+            return Err(NodeError::Busy(format!(
+                "the guest is not on its way yet ({}); ask again when it is",
+                migration.state.name()
+            )));
+        }
+        if let Some(under_way) = lock(&self.0.under_way).get_mut(id) {
+            under_way.switch_over(self.share(migration.settings));
+        }
+        Ok(self.show(&migration))
+    }
+
+    fn open(&self, id: &MigrationId) -> Result<Migration, NodeError> {
+        let migration = self.migration(id)?;
+        if migration.state.is_final() {
+            return Err(NodeError::Busy(format!(
+                "the migration is over: {}",
+                migration.state.name()
+            )));
+        }
+        Ok(migration)
+    }
+
+    /// The settings with this migration's share of what all may take together.
+    pub(super) fn share(&self, settings: Settings) -> Settings {
+        let all = self.0.setup.bandwidth.map(|rate| rate.bytes_per_second());
+        let share = all.map(|all| whole(all / f64::from(self.0.slots.taken().max(1))));
+        let least = |own: u64| share.map_or(own, |share| share.min(own));
+        let bandwidth = settings.bandwidth_bytes_per_second.map_or(share, |own| Some(least(own)));
+        Settings { bandwidth_bytes_per_second: bandwidth, ..settings }
+    }
+
+    /// Writes a migration down, and tells everybody.
+    pub(super) fn put(&self, migration: &Migration) -> Result<(), NodeError> {
+        // A cancellation that came in meanwhile must not be forgotten.
+        let asked = self.0.store.migration(&migration.id)?.is_some_and(|it| it.cancel_requested);
+        let cancel_requested = migration.cancel_requested || asked;
+        self.0.store.put_migration(&Migration { cancel_requested, ..migration.clone() })?;
+        self.tell_migration(migration);
+        Ok(())
+    }
+
+    pub(super) fn tell_migration(&self, migration: &Migration) {
+        self.0.events.tell("migration", migration.id.as_str(), &self.show(migration));
+    }
+
+    fn is_cancelled(&self, id: &MigrationId) -> bool {
+        lock(&self.0.under_way).get(id).is_some_and(UnderWay::is_cancelled)
+    }
+
+    /// A whole migration, on a thread of its own.
+    fn run(&self, migration: Migration) {
+        let id = migration.id.clone();
+        let _span = tracing::info_span!("migration", %id).entered();
+        if let Err(error) = self.try_run(migration)
+            && !self.is_leaving()
+        {
+            tracing::error!("the migration was not followed to its end: {error}");
+        }
+        lock(&self.0.under_way).remove(&id);
+    }
+
+    fn try_run(&self, mut migration: Migration) -> Result<(), NodeError> {
+        let Some((slot, uri)) = self.prepare(&mut migration)? else { return Ok(()) };
+        self.rebalance();
+        self.next_step()?;
+        migration.state = MigrationState::Moving;
+        migration.began_ms = Some(now_ms());
+        self.put(&migration)?;
+        self.next_step()?;
+        let record = self.record(&migration.vm)?;
+        let settings = self.share(migration.settings);
+        let mut watcher = Watcher::new(self, migration.clone());
+        let sent = self.0.machines.send(&record, Some(&uri), &settings, &mut watcher);
+        let migration = watcher.migration;
+        self.sent(migration, sent)?;
+        drop(slot);
+        self.rebalance();
+        Ok(())
+    }
+
+    /// What remains once a guest was sent, or was not.
+    pub(super) fn sent(
+        &self,
+        migration: Migration,
+        sent: Result<crate::machines::Followed, MachineError>,
+    ) -> Result<(), NodeError> {
+        if self.is_leaving() {
+            return Ok(());
+        }
+        self.next_step()?;
+        self.settle(migration, sent)
+    }
+
+    /// Waits for its turn and has the target prepared; `None` when it was over before the guest began to move.
+    fn prepare(
+        &self,
+        migration: &mut Migration,
+    ) -> Result<Option<(super::slots::Slot<'_>, String)>, NodeError> {
+        loop {
+            if self.is_leaving() {
+                return Ok(None);
+            }
+            if self.is_cancelled(&migration.id) {
+                self.over(migration, MigrationState::Cancelled, None)?;
+                return Ok(None);
+            }
+            let Some(slot) = self.0.slots.take(RETRY) else { continue };
+            // It may have been adjusted while it waited.
+            *migration = self.migration(&migration.id)?;
+            match self.offer(migration) {
+                Ok(uri) => return Ok(Some((slot, uri))),
+                Err(NodeError::Peer(PeerError::Busy(_))) => {
+                    drop(slot);
+                    self.0.slots.wait(RETRY);
+                }
+                #[cfg(test)]
+                Err(NodeError::Killed) => return Err(NodeError::Killed),
+                Err(error) => {
+                    self.over(
+                        migration,
+                        MigrationState::Failed,
+                        Some(crate::machines::chain(&error)),
+                    )?;
+                    return Ok(None);
+                }
+            }
+        }
+    }
+
+    /// Offers the guest to the target. The offer is written down before it is made, and withdrawn where it is not taken.
+    fn offer(&self, migration: &mut Migration) -> Result<String, NodeError> {
+        let record = self.0.store.step(
+            &migration.vm,
+            &Step::Offer { to: migration.target.clone(), migration: migration.id.clone() },
+        )?;
+        self.next_step()?;
+        migration.epoch = record.ownership.epoch + 1;
+        if migration.state != MigrationState::Preparing {
+            migration.state = MigrationState::Preparing;
+            self.put(migration)?;
+        }
+        self.next_step()?;
+        let offer = Offer {
+            spec: record.spec,
+            migration: migration.id.clone(),
+            from: self.name().clone(),
+            epoch: migration.epoch,
+        };
+        let offered = self.peer(&migration.target).and_then(|peer| Ok(peer.offer(&offer)?));
+        match offered {
+            Ok(prepared) => Ok(prepared.uri),
+            Err(error) => {
+                self.withdraw(migration)?;
+                Err(error)
+            }
+        }
+    }
+
+    /// The guest stays here. It never began to move, or the word that gives it away was never sent: whatever the target
+    /// still believes, it cannot run it.
+    pub(super) fn withdraw(&self, migration: &Migration) -> Result<(), NodeError> {
+        let question = self.question(migration);
+        if let Ok(peer) = self.peer(&migration.target)
+            && let Err(error) = peer.refuse(&question, false)
+        {
+            tracing::warn!("the target was not told that the guest stays: {error}");
+        }
+        self.next_step()?;
+        self.0.store.step(&migration.vm, &Step::TakeBack { migration: migration.id.clone() })?;
+        self.tell_vm(&migration.vm);
+        Ok(())
+    }
+
+    pub(super) fn question(&self, migration: &Migration) -> Question {
+        Question {
+            vm: migration.vm.clone(),
+            migration: migration.id.clone(),
+            from: self.name().clone(),
+            epoch: migration.epoch,
+        }
+    }
+
+    /// Writes down how a migration ended.
+    pub(super) fn over(
+        &self,
+        migration: &mut Migration,
+        state: MigrationState,
+        reason: Option<String>,
+    ) -> Result<(), NodeError> {
+        migration.state = state;
+        migration.reason = reason;
+        migration.ended_ms = Some(now_ms());
+        self.put(migration)?;
+        self.tell_vm(&migration.vm);
+        Ok(())
+    }
+
+    /// Gives every migration under way its share of the bandwidth.
+    fn rebalance(&self) {
+        if self.0.setup.bandwidth.is_none() {
+            return;
+        }
+        let ids: Vec<_> = lock(&self.0.under_way).keys().cloned().collect();
+        for id in ids {
+            let Ok(migration) = self.migration(&id) else { continue };
+            if let Some(under_way) = lock(&self.0.under_way).get_mut(&id) {
+                under_way.adjust(self.share(migration.settings));
+            }
+        }
+    }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a share of a rate is not negative, and one past u64 saturates"
+)]
+fn whole(rate: f64) -> u64 {
+    (rate.round() as u64).max(1)
+}
+
+/// Keeps what is known of a migration true while it runs, and passes on what is wanted of it.
+pub(super) struct Watcher<'a> {
+    node: &'a Node,
+    pub(super) migration: Migration,
+    told: Option<Instant>,
+}
+
+impl<'a> Watcher<'a> {
+    pub(super) fn new(node: &'a Node, migration: Migration) -> Self {
+        Self { node, migration, told: None }
+    }
+}
+
+impl Follower for Watcher<'_> {
+    fn progress(&mut self, progress: Progress) {
+        let id = &self.migration.id;
+        let stage = progress.stage;
+        let mut under_way = lock(&self.node.0.under_way);
+        let entry = under_way.entry(id.clone()).or_default();
+        let news = entry.progress.as_ref().is_none_or(|before| before.stage != stage);
+        entry.see(progress);
+        drop(under_way);
+        if news || self.told.is_none_or(|told| told.elapsed() >= TELL) {
+            self.told = Some(Instant::now());
+            if let Ok(migration) = self.node.migration(id) {
+                self.node.tell_migration(&migration);
+            }
+        }
+    }
+
+    fn wish(&mut self) -> Wish {
+        if self.node.is_leaving() {
+            return Wish::Leave;
+        }
+        let mut under_way = lock(&self.node.0.under_way);
+        under_way.get_mut(&self.migration.id).map_or(Wish::GoOn, UnderWay::wish)
+    }
+}

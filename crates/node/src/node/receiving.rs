@@ -1,0 +1,250 @@
+//! The destination's side: guests that come in.
+
+use super::{Node, NodeError};
+use crate::machines::Condition;
+use crate::model::{CheckItem, MachineSpec, MigrationState, Severity, VmRecord};
+use crate::ownership::{Conflict, Holding, Ownership, Step, Verdict};
+use crate::peer::{Offer, Prepared, Question};
+
+impl Node {
+    /// Prepares for a guest that a source wants to give to this node.
+    ///
+    /// # Errors
+    /// When it takes none now, has one of this name, or no process can be started for it.
+    pub fn expect(&self, offer: &Offer) -> Result<Prepared, NodeError> {
+        self.peer(&offer.from)?;
+        let facts = self.facts()?;
+        if facts.draining {
+            return Err(NodeError::Invalid(format!(
+                "{} is being emptied and takes no guests",
+                self.name()
+            )));
+        }
+        let name = &offer.spec.name;
+        let known = self.0.store.vm(name)?;
+        let awaited =
+            known.as_ref().is_some_and(|it| it.ownership.migration() == Some(&offer.migration));
+        if !awaited && facts.incoming >= facts.max_incoming {
+            return Err(NodeError::Busy(format!(
+                "{} guests are coming in already, which is as many as may at a time",
+                facts.incoming
+            )));
+        }
+        let step = Step::Expect {
+            from: offer.from.clone(),
+            migration: offer.migration.clone(),
+            epoch: offer.epoch,
+        };
+        let record = self.0.store.change_vm::<NodeError>(name, |before| {
+            let ownership = Ownership::after(before.as_ref().map(|it| &it.ownership), &step)
+                .map_err(NodeError::Conflict)?;
+            Ok(VmRecord {
+                spec: offer.spec.clone(),
+                ownership,
+                process: before.filter(|_| awaited).and_then(|before| before.process),
+                monitor: self.0.setup.monitor(name),
+                trouble: None,
+            })
+        })?;
+        self.next_step()?;
+        // A process that was started for the same offer before has nobody who knows where it listens.
+        if awaited {
+            self.0.machines.end(&record);
+        }
+        match self.0.machines.expect(&record, &self.0.setup.guest_address) {
+            Ok((process, uri)) => {
+                self.next_step()?;
+                let record = self.0.store.change_vm::<NodeError>(name, |record| {
+                    let record = record.ok_or_else(|| NodeError::NoVm(name.clone()))?;
+                    Ok(VmRecord { process: Some(process), ..record })
+                })?;
+                self.look(&record);
+                self.tell_vm(name);
+                Ok(Prepared { uri })
+            }
+            Err(error) => {
+                let refuse = Step::Refuse {
+                    from: offer.from.clone(),
+                    migration: offer.migration.clone(),
+                    epoch: offer.epoch,
+                };
+                self.0.store.step(name, &refuse)?;
+                Err(error.into())
+            }
+        }
+    }
+
+    /// What this node finds when it looks at an offer.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn examine(&self, offer: &Offer) -> Result<Vec<CheckItem>, NodeError> {
+        let mut items = Vec::new();
+        let name = &offer.spec.name;
+        let (severity, message) = match self.0.store.vm(name)?.map(|it| it.ownership.holding) {
+            Some(Holding::Here { .. } | Holding::Outgoing { .. }) => (
+                Severity::Error,
+                format!("{} has a machine '{name}' of its own; rename one of the two", self.name()),
+            ),
+            Some(Holding::Incoming { migration, .. }) => (
+                Severity::Error,
+                format!(
+                    "'{name}' is on its way to {} already ({migration}); wait for that",
+                    self.name()
+                ),
+            ),
+            _ => (Severity::Ok, format!("{} has no other machine '{name}'", self.name())),
+        };
+        items.push(CheckItem::new("name", severity, message));
+        let missing = missing_files(&offer.spec.machine);
+        items.push(if missing.is_empty() {
+            CheckItem::new(
+                "files",
+                Severity::Ok,
+                format!("what it is made from is on {}", self.name()),
+            )
+        } else {
+            let message = format!(
+                "{} has no {}; put it there, or share it between the two",
+                self.name(),
+                missing.join(", no ")
+            );
+            CheckItem::new("files", Severity::Error, message)
+        });
+        Ok(items)
+    }
+
+    /// What has become here of a guest that was offered.
+    ///
+    /// # Errors
+    /// When the store cannot be used.
+    pub fn verdict(&self, question: &Question) -> Result<Verdict, NodeError> {
+        let Some(record) = self.0.store.vm(&question.vm)? else { return Ok(Verdict::Unknown) };
+        let verdict = record.ownership.verdict(&question.migration, question.epoch);
+        if verdict == Verdict::Open && runs(self.look(&record)) {
+            self.accept(&record)?;
+            return Ok(Verdict::Accepted);
+        }
+        Ok(verdict)
+    }
+
+    /// Never runs a guest that was offered, unless it runs already. `committed` says whether the source may have given it
+    /// away: then only a guest that waits for the word is refused, since of any other it is not known whether it ran.
+    ///
+    /// # Errors
+    /// When the store cannot be used.
+    pub fn refuse(&self, question: &Question, committed: bool) -> Result<Verdict, NodeError> {
+        let record = self.0.store.vm(&question.vm)?;
+        let verdict = record.as_ref().map_or(Verdict::Unknown, |record| {
+            record.ownership.verdict(&question.migration, question.epoch)
+        });
+        if matches!(verdict, Verdict::Accepted | Verdict::Refused) {
+            return Ok(verdict);
+        }
+        let refuse = Step::Refuse {
+            from: question.from.clone(),
+            migration: question.migration.clone(),
+            epoch: question.epoch,
+        };
+        let Some(record) = record else {
+            // Nothing came here yet, and nothing shall.
+            return Ok(Verdict::Refused);
+        };
+        if verdict == Verdict::Unknown {
+            return match self.0.store.step(&question.vm, &refuse) {
+                Ok(_) => Ok(Verdict::Refused),
+                // Another guest of this name is here: this one never was, and cannot come any more.
+                Err(crate::store::StoreError::Conflict(
+                    Conflict::HereAlready | Conflict::AnotherMigration,
+                )) => Ok(Verdict::Refused),
+                Err(error) => Err(error.into()),
+            };
+        }
+        match self.look(&record) {
+            condition if runs(condition) => {
+                self.accept(&record)?;
+                return Ok(Verdict::Accepted);
+            }
+            // What waits for the word is discarded in one step, after which the word comes too late.
+            Condition::InDoubt => self.0.machines.settle(&record, false)?,
+            // It was discarded already, before the daemon ended.
+            Condition::GivenAway => {}
+            _ if committed => return Ok(Verdict::Open),
+            _ => {}
+        }
+        self.next_step()?;
+        self.0.store.step(&question.vm, &refuse)?;
+        self.next_step()?;
+        self.0.machines.end(&record);
+        self.look(&record);
+        self.tell_vm(&question.vm);
+        Ok(Verdict::Refused)
+    }
+
+    /// The guest was given to this node, and runs.
+    fn accept(&self, record: &VmRecord) -> Result<(), NodeError> {
+        let Some(migration) = record.ownership.migration().cloned() else { return Ok(()) };
+        let name = &record.spec.name;
+        self.next_step()?;
+        self.0.store.step(name, &Step::Accept { migration })?;
+        self.tell_vm(name);
+        Ok(())
+    }
+
+    /// Looks after the guests that are coming in; with `ask`, also whether their sources still want to send them.
+    pub(super) fn tend_incoming(&self, ask: bool) -> Result<(), NodeError> {
+        for record in self.0.store.vms()? {
+            let Holding::Incoming { from, migration } = &record.ownership.holding else { continue };
+            if runs(self.look(&record)) {
+                self.accept(&record)?;
+            } else if ask {
+                let question = Question {
+                    vm: record.spec.name.clone(),
+                    migration: migration.clone(),
+                    from: from.clone(),
+                    epoch: record.ownership.epoch,
+                };
+                self.give_up_if_over(&question)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A source that was interrupted may not have said that its guest stays. Once it says so, the guest is not awaited any
+    /// more.
+    fn give_up_if_over(&self, question: &Question) -> Result<(), NodeError> {
+        let Ok(peer) = self.peer(&question.from) else { return Ok(()) };
+        let Ok(Some(state)) = peer.migration(&question.migration) else { return Ok(()) };
+        if state.is_final() && state != MigrationState::Completed {
+            self.refuse(question, false)?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether the guest was given to this side: it runs, or was paused at the source and is so here.
+fn runs(condition: Condition) -> bool {
+    matches!(condition, Condition::Running { .. } | Condition::Paused { .. })
+}
+
+/// Files that a machine is made from and that are not here.
+fn missing_files(machine: &MachineSpec) -> Vec<String> {
+    match machine {
+        // The kernel and the RAM disk are in the guest's memory by now.
+        MachineSpec::Native(_) => Vec::new(),
+        MachineSpec::Qemu(qemu) => {
+            let program = qemu.command.first().cloned().unwrap_or_default();
+            let paths = qemu.command.iter().skip(1).flat_map(|word| word.split(','));
+            let paths = paths.map(|part| part.rsplit('=').next().unwrap_or(part));
+            let mut files: Vec<_> = paths
+                .filter(|path| path.starts_with('/') && !std::path::Path::new(path).exists())
+                .filter(|path| *path != qemu.socket.to_string_lossy())
+                .map(str::to_owned)
+                .collect();
+            if program.starts_with('/') && !std::path::Path::new(&program).exists() {
+                files.insert(0, program);
+            }
+            files
+        }
+    }
+}

@@ -1,0 +1,266 @@
+//! What becomes of a guest whose migration is over, broke off, or was under way when the daemon ended.
+
+use std::time::Duration;
+
+use landfall_migrate::report::{Outcome, Report};
+
+use super::moving::Watcher;
+use super::underway::UnderWay;
+use super::{Node, NodeError, lock};
+use crate::machines::{Condition, Followed, MachineError, chain};
+use crate::model::{Migration, MigrationState};
+use crate::ownership::{Holding, Step, Verdict};
+
+/// How often a target that cannot be asked is asked again who has the guest.
+const RETRY: Duration = Duration::from_millis(if cfg!(test) { 5 } else { 500 });
+
+/// Why a migration that was found not to have begun did not arrive.
+const NOT_BEGUN: &str =
+    "the daemon ended before the guest began to move; it stayed where it is, migrate it again";
+
+impl Node {
+    /// Draws the conclusion from how the sending of a guest went.
+    pub(super) fn settle(
+        &self,
+        mut migration: Migration,
+        sent: Result<Followed, MachineError>,
+    ) -> Result<(), NodeError> {
+        // What was asked for meanwhile stands in the store alone.
+        if let Ok(stored) = self.migration(&migration.id) {
+            migration.settings = stored.settings;
+            migration.cancel_requested = stored.cancel_requested;
+        }
+        match sent {
+            Ok(Followed::Left) => Ok(()),
+            Ok(Followed::None) => {
+                self.stays(migration, MigrationState::Failed, Some(NOT_BEGUN.to_owned()))
+            }
+            Ok(Followed::Over(report)) => self.conclude(migration, *report),
+            Err(error) => self.lost_sight(migration, &error),
+        }
+    }
+
+    fn conclude(&self, mut migration: Migration, report: Report) -> Result<(), NodeError> {
+        let (outcome, reason) = (report.outcome, report.reason.clone());
+        migration.report = Some(report);
+        let stays = |state| (migration.clone(), state, reason.clone());
+        let (migration, state, reason) = match outcome {
+            Outcome::Completed => return self.left(migration),
+            Outcome::InDoubt => return self.ask_who_has_it(migration, reason),
+            Outcome::GaveUp => stays(MigrationState::GaveUp),
+            Outcome::Cancelled => stays(MigrationState::Cancelled),
+            Outcome::Failed => stays(MigrationState::Failed),
+        };
+        self.stays(migration, state, reason)
+    }
+
+    /// The guest runs at the target: what is left of it here goes.
+    fn left(&self, mut migration: Migration) -> Result<(), NodeError> {
+        migration.state = MigrationState::Settling;
+        self.put(&migration)?;
+        self.next_step()?;
+        let step = Step::GiveAway { migration: migration.id.clone() };
+        let record = self.0.store.step(&migration.vm, &step)?;
+        self.next_step()?;
+        // It is a moment until the target has written it down, too; asking makes it do so now.
+        if let Ok(peer) = self.peer(&migration.target) {
+            drop(peer.verdict(&self.question(&migration)));
+        }
+        self.0.machines.end(&record);
+        self.next_step()?;
+        self.over(&mut migration, MigrationState::Completed, None)
+    }
+
+    /// The guest was not given away.
+    fn stays(
+        &self,
+        mut migration: Migration,
+        state: MigrationState,
+        reason: Option<String>,
+    ) -> Result<(), NodeError> {
+        migration.state = MigrationState::Settling;
+        self.put(&migration)?;
+        self.next_step()?;
+        self.withdraw(&migration)?;
+        self.next_step()?;
+        self.over(&mut migration, state, reason)
+    }
+
+    /// The word that gives the guest away may have been sent, and may not have arrived. Only the target knows, and what it
+    /// says it writes down: either the guest runs there, or it never will.
+    fn ask_who_has_it(
+        &self,
+        mut migration: Migration,
+        reason: Option<String>,
+    ) -> Result<(), NodeError> {
+        migration.state = MigrationState::InDoubt;
+        migration.reason = reason;
+        self.put(&migration)?;
+        self.tell_vm(&migration.vm);
+        loop {
+            self.next_step()?;
+            let answer = self
+                .peer(&migration.target)
+                .and_then(|peer| Ok(peer.refuse(&self.question(&migration), true)?));
+            match answer {
+                Ok(Verdict::Accepted) => return self.left(migration),
+                Ok(Verdict::Refused) => return self.take_back(migration),
+                Ok(Verdict::Open | Verdict::Unknown) | Err(_) => {}
+            }
+            if self.is_leaving() || self.operator_has_decided(&mut migration)? {
+                return Ok(());
+            }
+            self.0.slots.wait(RETRY);
+        }
+    }
+
+    /// The target has said that it will never run the guest.
+    fn take_back(&self, mut migration: Migration) -> Result<(), NodeError> {
+        self.next_step()?;
+        let step = Step::TakeBack { migration: migration.id.clone() };
+        let record = self.0.store.step(&migration.vm, &step)?;
+        self.next_step()?;
+        // It is in doubt no more should this have been done before the daemon ended.
+        if self.look(&record) == Condition::InDoubt {
+            self.0.machines.settle(&record, true)?;
+        }
+        self.look(&record);
+        let reason = Some(
+            "the connection broke while the guest was being given away; the target had not taken it, and it runs on here"
+                .to_owned(),
+        );
+        self.over(&mut migration, MigrationState::Failed, reason)
+    }
+
+    /// Somebody has settled it by hand, at the machine itself.
+    fn operator_has_decided(&self, migration: &mut Migration) -> Result<bool, NodeError> {
+        let record = self.record(&migration.vm)?;
+        let reason = Some("an operator has decided that the guest runs here".to_owned());
+        match self.look(&record) {
+            Condition::Running { migrating: false, .. } => {
+                self.0
+                    .store
+                    .step(&migration.vm, &Step::TakeBack { migration: migration.id.clone() })?;
+                self.over(migration, MigrationState::Failed, reason)?;
+                Ok(true)
+            }
+            _ => Ok(false),
+        }
+    }
+
+    /// The machine could not be asked to the end.
+    fn lost_sight(&self, mut migration: Migration, error: &MachineError) -> Result<(), NodeError> {
+        let why = chain(error);
+        let record = self.record(&migration.vm)?;
+        match self.look(&record) {
+            // It has refused to begin, or sight of it was lost for a moment only.
+            Condition::Running { migrating: false, .. }
+            | Condition::Paused { migrating: false } => {
+                self.stays(migration, MigrationState::Failed, Some(why))
+            }
+            Condition::GivenAway => self.left(migration),
+            Condition::InDoubt => self.ask_who_has_it(migration, Some(why)),
+            Condition::Gone => self.process_gone(migration, &why),
+            _ => {
+                migration.state = MigrationState::InDoubt;
+                migration.reason = Some(format!(
+                    "{why}; the machine's process does not answer, see whether it hangs"
+                ));
+                self.put(&migration)
+            }
+        }
+    }
+
+    /// The guest's process has ended while it was on its way: it is at the target, or lost.
+    fn process_gone(&self, mut migration: Migration, why: &str) -> Result<(), NodeError> {
+        let verdict = self
+            .peer(&migration.target)
+            .and_then(|peer| Ok(peer.verdict(&self.question(&migration))?));
+        if matches!(verdict, Ok(Verdict::Accepted)) {
+            return self.left(migration);
+        }
+        if verdict.is_err() {
+            migration.state = MigrationState::InDoubt;
+            migration.reason = Some(format!(
+                "{why}; the machine's process here has ended, and the target cannot be asked whether the guest runs there"
+            ));
+            return self.put(&migration);
+        }
+        self.withdraw(&migration)?;
+        let reason = format!(
+            "{why}; the machine's process ended while the guest was on its way, and the guest with it. Start it again"
+        );
+        self.0.store.change_vm::<NodeError>(&migration.vm, |record| {
+            let record = record.ok_or_else(|| NodeError::NoVm(migration.vm.clone()))?;
+            Ok(crate::model::VmRecord { trouble: Some(reason.clone()), ..record })
+        })?;
+        self.over(&mut migration, MigrationState::Failed, Some(reason))
+    }
+
+    /// Takes up what was under way when the daemon ended.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn recover(&self) -> Result<(), NodeError> {
+        for migration in self.0.store.migrations()? {
+            if migration.state.is_final() {
+                continue;
+            }
+            let mut entry = UnderWay::default();
+            if migration.cancel_requested {
+                entry.cancel();
+            }
+            lock(&self.0.under_way).insert(migration.id.clone(), entry);
+            let name = format!("migration-{}", migration.id);
+            self.spawn(name, move |node| node.resume(migration));
+        }
+        Ok(())
+    }
+
+    fn resume(&self, migration: Migration) {
+        let id = migration.id.clone();
+        let _span = tracing::info_span!("migration", %id).entered();
+        if let Err(error) = self.try_resume(migration)
+            && !self.is_leaving()
+        {
+            tracing::error!("the migration was not followed to its end: {error}");
+        }
+        lock(&self.0.under_way).remove(&id);
+    }
+
+    fn try_resume(&self, mut migration: Migration) -> Result<(), NodeError> {
+        let record = self.record(&migration.vm)?;
+        let reason = || Some(NOT_BEGUN.to_owned());
+        match &record.ownership.holding {
+            Holding::Outgoing { migration: of, .. } if *of == migration.id => {}
+            // It was written down who has the guest, but not yet that this was the end.
+            Holding::Away { migration: of, .. } if *of == migration.id => {
+                self.0.machines.end(&record);
+                return self.over(&mut migration, MigrationState::Completed, None);
+            }
+            _ => {
+                let state = match &migration.report {
+                    Some(report) if report.outcome == Outcome::GaveUp => MigrationState::GaveUp,
+                    Some(report) if report.outcome == Outcome::Cancelled => {
+                        MigrationState::Cancelled
+                    }
+                    _ => MigrationState::Failed,
+                };
+                if self.look(&record) == Condition::InDoubt {
+                    return self.take_back(migration);
+                }
+                let why = migration.report.as_ref().map_or_else(reason, |it| it.reason.clone());
+                return self.over(&mut migration, state, why);
+            }
+        }
+        migration.epoch = record.ownership.epoch + 1;
+        let slot = self.0.slots.take_anyway();
+        let settings = self.share(migration.settings);
+        let mut watcher = Watcher::new(self, migration);
+        let sent = self.0.machines.send(&record, None, &settings, &mut watcher);
+        let migration = watcher.migration;
+        self.sent(migration, sent)?;
+        drop(slot);
+        Ok(())
+    }
+}

@@ -1,0 +1,4 @@
+//! A node with machines that are only numbers, and a daemon that can be ended between any two steps.
+
+mod never_twice;
+mod world;

@@ -1,0 +1,26 @@
+use super::{MOST_POINTS, UnderWay};
+use crate::machines::Wish;
+use crate::model::{Progress, Settings};
+
+#[test]
+fn a_long_time_line_is_thinned_and_keeps_its_beginning() {
+    let mut under_way = UnderWay::default();
+    for at in 0..MOST_POINTS * 5 {
+        under_way.see(Progress { elapsed_ms: at as f64, ..Progress::default() });
+    }
+    let points = under_way.points();
+    assert!(points.len() < MOST_POINTS && points.len() > MOST_POINTS / 4, "{}", points.len());
+    assert!(points[0].at_ms == 0.0);
+    assert!(points.windows(2).all(|pair| pair[0].at_ms < pair[1].at_ms));
+}
+
+#[test]
+fn a_change_is_told_once_and_a_cancellation_again_and_again() {
+    let mut under_way = UnderWay::default();
+    under_way.adjust(Settings::default());
+    assert_eq!(under_way.wish(), Wish::Adjust(Settings::default()));
+    assert_eq!(under_way.wish(), Wish::GoOn);
+    under_way.cancel();
+    assert_eq!(under_way.wish(), Wish::Cancel);
+    assert_eq!(under_way.wish(), Wish::Cancel);
+}
