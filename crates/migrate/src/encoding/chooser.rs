@@ -27,8 +27,10 @@ struct Cost {
 }
 
 impl Cost {
+    /// What a byte of content takes in all, on a link that takes `link` for a byte. The link carries one run while the
+    /// next is compressed.
     fn total(self, link: f64) -> f64 {
-        self.time + self.share * link
+        self.time.max(self.share * link)
     }
 
     fn observe(&mut self, time: f64, share: f64) {

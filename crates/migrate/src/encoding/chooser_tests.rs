@@ -58,7 +58,7 @@ fn what_does_not_get_shorter_is_left_as_it_is() {
 #[test]
 fn the_one_that_costs_less_in_all_is_taken_and_the_other_tried_now_and_then() {
     let mut chooser = Chooser::new(1, Some(ByteRate::new(20e6)));
-    // At 50 ns a byte, a tenth less is worth 5 ns.
+    // At 50 ns a byte the link is what takes longest by either.
     for _ in 0..200 {
         chooser.took(Encoding::Lz4, 1000, 600, Duration::from_nanos(1500));
         chooser.took(Encoding::Zstd, 1000, 450, Duration::from_nanos(4000));

@@ -1,0 +1,67 @@
+//! The limit: who only writes and reads as many bytes over the same kind of socket, and looks at none of them.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::thread;
+
+use landfall_identity::name_in;
+use rustls::{ClientConnection, ServerConnection, StreamOwned};
+
+use crate::content::Source;
+use crate::engine::identity;
+use crate::measured::{Measured, measure};
+
+const PIECE: usize = 256 * 1024;
+
+fn write_all(to: &mut impl Write, bytes: u64) {
+    let piece = vec![7; PIECE];
+    for _ in 0..bytes / PIECE as u64 {
+        to.write_all(&piece).unwrap();
+    }
+    to.flush().unwrap();
+}
+
+fn read_all(from: &mut impl Read, bytes: u64) {
+    let mut piece = vec![0; PIECE];
+    for _ in 0..bytes / PIECE as u64 {
+        from.read_exact(&mut piece).unwrap();
+    }
+}
+
+/// Over `channels` connections.
+pub(crate) fn plain(source: &Source, channels: u64) -> Measured {
+    let bytes = source.memory.size().0 / channels;
+    measure(|| {
+        thread::scope(|scope| {
+            for _ in 0..channels {
+                let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+                let mut to = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+                scope.spawn(move || read_all(&mut listener.accept().unwrap().0, bytes));
+                scope.spawn(move || write_all(&mut to, bytes));
+            }
+        });
+        bytes * channels
+    })
+}
+
+/// Over one connection of TLS.
+pub(crate) fn tls(source: &Source) -> Measured {
+    let bytes = source.memory.size().0;
+    let (_folder, identity) = identity();
+    measure(|| {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let to = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (client, server) = (identity.client_config(), identity.server_config());
+        thread::scope(|scope| {
+            scope.spawn(move || {
+                let session = ServerConnection::new(server).unwrap();
+                read_all(&mut StreamOwned::new(session, listener.accept().unwrap().0), bytes);
+            });
+            scope.spawn(move || {
+                let session = ClientConnection::new(client, name_in("localhost").unwrap());
+                write_all(&mut StreamOwned::new(session.unwrap(), to), bytes);
+            });
+        });
+        bytes
+    })
+}

@@ -1,0 +1,110 @@
+//! How fast memory moves: the engine over loopback, beside a bare sender that writes as many bytes over as many sockets of the
+//! same kind, by turns.
+//!
+//! `cargo bench -p landfall-vmm --bench moving -- [MIB] [ROUNDS]`; the medians stand in docs/performance.md.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a benchmark that cannot go on has nothing else to tell than where"
+)]
+
+mod bare;
+mod content;
+mod engine;
+mod measured;
+
+use landfall_converge::ByteRate;
+use landfall_migrate::options::EncodingChoice;
+
+use self::content::Content;
+use self::engine::Engine;
+use self::measured::{Measured, median};
+
+/// What is measured, and what to hold it against.
+struct Case {
+    name: &'static str,
+    content: Content,
+    run: fn(&content::Source) -> Measured,
+}
+
+const PLAIN: Engine = Engine::PLAIN;
+
+const CASES: &[Case] = &[
+    Case { name: "noise, bare sender", content: Content::Noise, run: |it| bare::plain(it, 1) },
+    Case { name: "noise", content: Content::Noise, run: |it| PLAIN.run(it) },
+    Case { name: "noise, bare sender, 2", content: Content::Noise, run: |it| bare::plain(it, 2) },
+    Case {
+        name: "noise, 2 channels",
+        content: Content::Noise,
+        run: |it| Engine { channels: 2, ..PLAIN }.run(it),
+    },
+    Case { name: "noise, bare sender, 4", content: Content::Noise, run: |it| bare::plain(it, 4) },
+    Case {
+        name: "noise, 4 channels",
+        content: Content::Noise,
+        run: |it| Engine { channels: 4, ..PLAIN }.run(it),
+    },
+    Case { name: "noise, bare sender, TLS", content: Content::Noise, run: bare::tls },
+    Case {
+        name: "noise, TLS",
+        content: Content::Noise,
+        run: |it| Engine { tls: true, ..PLAIN }.run(it),
+    },
+    Case { name: "zeros, written once", content: Content::Zeros, run: |it| PLAIN.run(it) },
+    Case { name: "zeros, never touched", content: Content::Untouched, run: |it| PLAIN.run(it) },
+    Case {
+        name: "text, lz4",
+        content: Content::Text,
+        run: |it| Engine { encoding: EncodingChoice::Lz4, ..PLAIN }.run(it),
+    },
+    Case {
+        name: "text, zstd",
+        content: Content::Text,
+        run: |it| Engine { encoding: EncodingChoice::Zstd, ..PLAIN }.run(it),
+    },
+    Case {
+        name: "text, auto, no limit",
+        content: Content::Text,
+        run: |it| Engine { encoding: EncodingChoice::Auto, ..PLAIN }.run(it),
+    },
+    Case {
+        name: "text, none, 250 MB/s",
+        content: Content::Text,
+        run: |it| Engine { rate: Some(ByteRate::new(250e6)), ..PLAIN }.run(it),
+    },
+    Case {
+        name: "text, auto, 250 MB/s",
+        content: Content::Text,
+        run: |it| {
+            let rate = Some(ByteRate::new(250e6));
+            Engine { encoding: EncodingChoice::Auto, rate, ..PLAIN }.run(it)
+        },
+    },
+];
+
+fn main() {
+    // Cargo adds flags of its own.
+    let numbers: Vec<u64> = std::env::args().filter_map(|argument| argument.parse().ok()).collect();
+    let mebibytes = numbers.first().copied().unwrap_or(1024);
+    let rounds = numbers.get(1).copied().unwrap_or(5);
+    let sources: Vec<_> =
+        Content::ALL.iter().map(|content| content::Source::new(*content, mebibytes)).collect();
+    let mut measured: Vec<Vec<Measured>> = CASES.iter().map(|_| Vec::new()).collect();
+    for _ in 0..rounds {
+        for (case, runs) in CASES.iter().zip(&mut measured) {
+            let source = sources.iter().find(|source| source.content == case.content).unwrap();
+            runs.push((case.run)(source));
+        }
+    }
+    println!("{mebibytes} MiB, medians of {rounds} by turns");
+    println!("{:<26} {:>9} {:>12} {:>14}", "", "GB/s", "sent/memory", "CPU s a GiB");
+    for (case, runs) in CASES.iter().zip(&measured) {
+        let bytes = (mebibytes << 20) as f64;
+        let seconds = median(runs.iter().map(|run| run.time.as_secs_f64()));
+        let sent = median(runs.iter().map(|run| run.sent as f64 / bytes));
+        let processor = median(runs.iter().map(|run| run.processor.as_secs_f64()));
+        let rate = bytes / seconds / 1e9;
+        let a_gib = processor / (mebibytes as f64 / 1024.0);
+        println!("{:<26} {rate:>9.2} {sent:>12.3} {a_gib:>14.2}", case.name);
+    }
+}
