@@ -13,6 +13,7 @@ use crate::demo::DemoArgs;
 use crate::exit::EXIT_CODES;
 use crate::limits::LimitArgs;
 use crate::migration::MigrationCommand;
+use crate::node::NodeArgs;
 use crate::pilot::PilotArgs;
 use crate::plan::PlanArgs;
 use crate::security::SecurityArgs;
@@ -39,6 +40,8 @@ pub(crate) enum Command {
     /// Looks at the migration under way, and changes it.
     #[command(subcommand)]
     Migration(MigrationCommand),
+    /// Runs the daemon of this host: its machines, their migrations, an API and pages.
+    Node(NodeArgs),
     /// Steers the migration of a stock QEMU that somebody else begins.
     Pilot(PilotArgs),
     /// Watches the guest of a running machine for a moment, and tells what a migration of it would do and cost.

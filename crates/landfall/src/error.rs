@@ -13,6 +13,7 @@ use crate::demo::DemoError;
 use crate::exit::Exit;
 use crate::follow::FollowError;
 use crate::migration::MigrationError;
+use crate::node::NodeError;
 use crate::plan::{self, PlanError};
 use crate::vm_run::VmRunError;
 
@@ -44,6 +45,9 @@ pub(crate) enum CliError {
     Demo(#[from] DemoError),
     #[error("the machine could not be run")]
     VmRun(#[from] VmRunError),
+    /// A node did not run.
+    #[error(transparent)]
+    Node(#[from] NodeError),
     #[error(transparent)]
     Identity(#[from] IdentityError),
     #[error("Ctrl-C cannot be caught")]
@@ -114,7 +118,7 @@ impl CliError {
                 Some("see where the guest is with `landfall status` at both ends".to_owned())
             }
             Self::Demo(error) => Some(error.advice().to_owned()),
-            Self::VmRun(_) => None,
+            Self::VmRun(_) | Self::Node(_) => None,
             Self::Identity(error) => cert::advice(error),
             Self::Signals(_) | Self::Json(_) => {
                 Some("this is a mistake in Landfall: please report it".to_owned())

@@ -13,6 +13,7 @@ mod interrupts;
 mod limits;
 mod migrate;
 mod migration;
+mod node;
 mod pilot;
 mod plan;
 mod progress;
@@ -50,6 +51,7 @@ fn main() -> ExitCode {
         Command::Demo(args) => demo::demo(&args),
         Command::Migrate(args) => migrate::migrate(&args),
         Command::Migration(command) => migration::migration(&command),
+        Command::Node(args) => node::node(args),
         Command::Pilot(args) => pilot::pilot(&args),
         Command::Plan(args) => plan::plan(&args),
         Command::Simulate(args) => simulate::simulate(&args),

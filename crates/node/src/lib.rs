@@ -2,7 +2,10 @@
 
 #![forbid(unsafe_code)]
 
+pub mod api;
+pub mod daemon;
 pub mod events;
+pub mod http_peer;
 pub mod machines;
 pub mod model;
 pub mod node;
@@ -15,3 +18,4 @@ pub mod quantities;
 pub mod render;
 pub mod store;
 pub mod summary;
+mod web;

@@ -90,6 +90,14 @@ impl Node {
         self.0.store.migration(id)?.ok_or_else(|| NodeError::NoMigration(id.clone()))
     }
 
+    /// How far a migration has come; `None` for one that is not known here.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn state_of(&self, id: &MigrationId) -> Result<Option<MigrationState>, NodeError> {
+        Ok(self.0.store.migration(id)?.map(|migration| migration.state))
+    }
+
     /// As it is shown.
     #[must_use]
     pub fn show(&self, migration: &Migration) -> MigrationView {

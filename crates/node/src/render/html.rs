@@ -57,9 +57,9 @@ fn overview(reports: &[Report]) -> Markup {
                 figcaption {
                     b { "Memory still to send" } ", " (unit(reports))
                     span.legend {
-                        span { span.swatch style="background:var(--throttle)" {} "throttle (full height: 100 %)" }
-                        span { span.swatch style="background:var(--limit)" {} "fits into the downtime allowed" }
-                        span { span.swatch style="background:var(--still)" {} "downtime" }
+                        span { span.swatch.b-throttle {} "throttle (full height: 100 %)" }
+                        span { span.swatch.b-limit {} "fits into the downtime allowed" }
+                        span { span.swatch.b-still {} "downtime" }
                     }
                 }
                 (drawn(|width| inline(reports, width), &[("narrow", 340), ("wide", 620), ("widest", 1080)]))
@@ -85,6 +85,10 @@ fn run(report: &Report) -> Markup {
             (decisions(report))
         }
     }
+}
+
+pub(super) fn figures_of(report: &Report) -> Markup {
+    markup! { @for chart in charts(report) { (figure(&chart)) } }
 }
 
 /// What the controller believed last, unless the reason says it already.
@@ -167,7 +171,7 @@ fn figure(chart: &Chart) -> Markup {
                 b { (chart.title) } ", " (chart.unit)
                 span.legend {
                     @for (name, ink) in &chart.legend {
-                        span { span.swatch style={ "background:var(--" (ink.name) ")" } {} (name) }
+                        span { span.swatch.{ "b-" (ink.name) } {} (name) }
                     }
                 }
             }

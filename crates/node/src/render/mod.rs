@@ -27,6 +27,18 @@ pub fn run_picture(reports: &[Report]) -> String {
     })
 }
 
+/// The charts of one migration, each a figure with its legend; they need [`style_sheet`].
+#[must_use]
+pub fn figures(report: &Report) -> maud::Markup {
+    html::figures_of(report)
+}
+
+/// The colours of everything that is drawn, for light and dark.
+#[must_use]
+pub fn style_sheet() -> String {
+    palette::style_sheet()
+}
+
 /// Writes the runs to a file: a picture where its name ends in `.svg`, a page with everything otherwise.
 ///
 /// # Errors

@@ -70,8 +70,8 @@ impl Ink {
     }
 }
 
-/// A style sheet that defines every colour as a variable, and for every colour a class that fills with it and one that
-/// draws with it. Follows the reader's preference for light or dark.
+/// A style sheet that defines every colour as a variable, and for every colour classes that fill, draw and
+/// underlay with it. Follows the reader's preference for light or dark.
 pub(super) fn style_sheet() -> String {
     let mut css = String::from(":root{color-scheme:light dark;");
     for ink in ALL {
@@ -83,7 +83,10 @@ pub(super) fn style_sheet() -> String {
     }
     css += "}}";
     for Ink { name, .. } in ALL {
-        let _ = write!(css, ".f-{name}{{fill:var(--{name})}}.s-{name}{{stroke:var(--{name})}}");
+        let _ = write!(
+            css,
+            ".f-{name}{{fill:var(--{name})}}.s-{name}{{stroke:var(--{name})}}.b-{name}{{background:var(--{name})}}"
+        );
     }
     css
 }

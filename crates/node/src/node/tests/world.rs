@@ -188,7 +188,7 @@ impl Peer for Direct {
     }
 
     fn migration(&self, id: &MigrationId) -> Result<Option<MigrationState>, PeerError> {
-        self.ask(|node| Ok(node.0.store.migration(id)?.map(|it| it.state)))
+        self.ask(|node| node.state_of(id))
     }
 
     fn measure(&self) -> Result<ByteRate, PeerError> {

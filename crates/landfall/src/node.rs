@@ -1,0 +1,79 @@
+//! `landfall node`: the daemon of a host.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::Args;
+use landfall_converge::ByteRate;
+use landfall_node::daemon::{Daemon, DaemonError};
+use landfall_node::model::NodeName;
+
+use crate::error::CliError;
+use crate::exit::Exit;
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Two nodes on one machine, to try it:\n  landfall node --name a --listen 127.0.0.1:7101 --data a --peer b=http://127.0.0.1:7102 --insecure\n  landfall node --name b --listen 127.0.0.1:7102 --data b --peer a=http://127.0.0.1:7101 --insecure\nThe pages are at the address that each of them prints. Machines run on when a node ends, and are found again."
+)]
+pub(crate) struct NodeArgs {
+    /// What the node is called.
+    #[arg(long, value_name = "NAME")]
+    name: NodeName,
+    /// Where its API and its pages are, as 127.0.0.1:7101.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7101")]
+    listen: SocketAddr,
+    /// The folder with everything that it keeps.
+    #[arg(long, value_name = "FOLDER", default_value = "/var/lib/landfall")]
+    data: PathBuf,
+    /// Another node, as b=http://127.0.0.1:7102; may be given several times.
+    #[arg(long, value_name = "NAME=URL", value_parser = peer)]
+    peer: Vec<(NodeName, String)>,
+    /// Speak plain HTTP, and send guests over plain connections. Only on this machine.
+    #[arg(long)]
+    insecure: bool,
+    /// How many guests may leave at a time.
+    #[arg(long, value_name = "N", default_value = "2")]
+    max_outgoing: u32,
+    /// How many guests may come in at a time.
+    #[arg(long, value_name = "N", default_value = "2")]
+    max_incoming: u32,
+    /// The most that all migrations from here may send a second, together, as in 125MB/s; as much as the link takes if not
+    /// given.
+    #[arg(long, value_name = "RATE")]
+    bandwidth: Option<ByteRate>,
+}
+
+fn peer(text: &str) -> Result<(NodeName, String), String> {
+    let (name, url) = text
+        .split_once('=')
+        .ok_or_else(|| format!("'{text}' is no node; write it as b=http://127.0.0.1:7102"))?;
+    if !url.starts_with("http://") {
+        return Err(format!("'{url}' is no address; write it as http://127.0.0.1:7102"));
+    }
+    let name: NodeName = name.parse().map_err(|error| format!("{error}"))?;
+    Ok((name, url.to_owned()))
+}
+
+pub(crate) fn node(args: NodeArgs) -> Result<Exit, CliError> {
+    let daemon = Daemon {
+        name: args.name,
+        listen: args.listen,
+        data: args.data,
+        peers: args.peer,
+        insecure: args.insecure,
+        max_outgoing: args.max_outgoing,
+        max_incoming: args.max_incoming,
+        bandwidth: args.bandwidth,
+    };
+    daemon.run(|line| println!("{line}")).map_err(NodeError)?;
+    Ok(Exit::Done)
+}
+
+/// Why a node did not run.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub(crate) struct NodeError(#[from] DaemonError);
+
+#[cfg(test)]
+#[path = "node_tests.rs"]
+mod tests;

@@ -1,0 +1,43 @@
+use axum::http::{HeaderMap, HeaderValue, header};
+
+use super::{key, same, same_origin, shown};
+
+#[test]
+fn a_key_is_drawn_once_and_for_its_owner_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("keys/token");
+    let drawn = key(&path).unwrap();
+    assert_eq!(drawn.len(), 48);
+    assert_eq!(key(&path).unwrap(), drawn);
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+#[test]
+fn only_the_whole_key_opens() {
+    assert!(same("abc", "abc"));
+    for wrong in ["", "ab", "abcd", "abd"] {
+        assert!(!same(wrong, "abc"), "{wrong}");
+    }
+    assert!(!same("", ""), "no key opens nothing");
+}
+
+#[test]
+fn a_token_is_shown_by_a_header_or_by_a_cookie() {
+    let headers =
+        |name, value: &str| HeaderMap::from_iter([(name, HeaderValue::from_str(value).unwrap())]);
+    assert_eq!(shown(&headers(header::AUTHORIZATION, "Bearer x")), Some("x"));
+    assert_eq!(shown(&headers(header::COOKIE, "a=b; landfall_token=y")), Some("y"));
+    assert_eq!(shown(&headers(header::COOKIE, "a=b")), None);
+}
+
+#[test]
+fn a_page_of_another_site_is_known_by_its_origin() {
+    let mut headers = HeaderMap::new();
+    headers.insert(header::HOST, HeaderValue::from_static("127.0.0.1:7101"));
+    assert!(same_origin(&headers));
+    headers.insert(header::ORIGIN, HeaderValue::from_static("http://127.0.0.1:7101"));
+    assert!(same_origin(&headers));
+    headers.insert(header::ORIGIN, HeaderValue::from_static("http://127.0.0.1:7102"));
+    assert!(!same_origin(&headers));
+}

@@ -1,0 +1,114 @@
+//! The pages: rendered here, forms that work without JavaScript, one small module for what changes while one looks.
+
+mod form;
+mod live;
+mod overview;
+mod page;
+
+use axum::Router;
+use axum::extract::{Query, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware::from_fn_with_state;
+use axum::response::{Html, IntoResponse, Redirect, Response};
+use axum::routing::{get, post};
+use serde::Deserialize;
+
+use crate::api::{App, COOKIE, Problem, allowed_page};
+
+/// What a page may fetch and run: its own style and its own module, nothing from elsewhere.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+/// Every page.
+pub(crate) fn pages(app: &App) -> Router<App> {
+    Router::new()
+        .route("/", get(overview::overview))
+        .route("/vms/{vm}/migrate", get(form::form).post(form::submit))
+        .route("/migrations/{id}", get(live::live))
+        .route("/migrations/{id}/charts", get(live::charts))
+        .route("/migrations/{id}/cancel", post(live::cancel))
+        .route("/migrations/{id}/complete", post(live::complete))
+        .route("/history", get(overview::history))
+        .route_layer(from_fn_with_state(app.clone(), allowed_page))
+        .route("/login", get(login))
+        .route("/style.css", get(style))
+        .route("/live.js", get(module))
+}
+
+/// A page as an answer.
+pub(crate) struct Page(maud::Markup);
+
+impl IntoResponse for Page {
+    fn into_response(self) -> Response {
+        let headers = [
+            (header::CONTENT_SECURITY_POLICY, POLICY),
+            (header::CACHE_CONTROL, "no-store"),
+            (header::REFERRER_POLICY, "same-origin"),
+        ];
+        (headers, Html(self.0.into_string())).into_response()
+    }
+}
+
+/// What went wrong, as a page.
+pub(crate) struct Wrong(Problem);
+
+impl From<Problem> for Wrong {
+    fn from(problem: Problem) -> Self {
+        Self(problem)
+    }
+}
+
+impl IntoResponse for Wrong {
+    fn into_response(self) -> Response {
+        let status = self.0.status;
+        let page = page::page(
+            "Something is in the way",
+            maud::html! {
+                h1 { (status.canonical_reason().unwrap_or("Error")) }
+                p role="alert" { (self.0.detail) }
+                p { a href="/" { "Back to the overview" } }
+            },
+        );
+        (status, Page(page)).into_response()
+    }
+}
+
+#[derive(Debug, Deserialize)]
+struct Login {
+    token: Option<String>,
+}
+
+/// Takes the token into a cookie, or asks for it.
+async fn login(State(app): State<App>, Query(login): Query<Login>) -> Response {
+    let shown = login.token.is_some();
+    if login.token.is_some_and(|token| app.opens(token.trim())) {
+        let cookie = format!("{COOKIE}={}; Path=/; HttpOnly; SameSite=Strict", app.keys.token);
+        let mut headers = HeaderMap::new();
+        if let Ok(cookie) = cookie.parse() {
+            headers.insert(header::SET_COOKIE, cookie);
+        }
+        return (headers, Redirect::to("/")).into_response();
+    }
+    let page = page::page(
+        "Who are you?",
+        maud::html! {
+            h1 { "Who are you?" }
+            @if shown { p role="alert" { "That is not this node's token." } }
+            form method="get" action="/login" {
+                label for="token" { "The node's token; it stands in the address that the node prints when it starts" }
+                input #token name="token" type="password" required autocomplete="off";
+                button { "Enter" }
+            }
+        },
+    );
+    let status = if shown { StatusCode::UNAUTHORIZED } else { StatusCode::OK };
+    (status, Page(page)).into_response()
+}
+
+async fn style() -> impl IntoResponse {
+    let style = crate::render::style_sheet() + include_str!("style.css");
+    ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], style)
+}
+
+async fn module() -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "text/javascript; charset=utf-8")], include_str!("live.js"))
+}
