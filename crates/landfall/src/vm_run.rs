@@ -2,14 +2,14 @@
 
 use std::io::{self, Read};
 use std::num::NonZeroU16;
-use std::path::PathBuf;
+use std::path::{PathBuf, absolute};
 use std::thread;
 
 use clap::{Args, ValueEnum};
 use landfall_converge::{ByteRate, Bytes};
 use landfall_migrate::machine::MachineKind;
 use landfall_migrate::options::Uri;
-use landfall_vmm::devices::SerialChoice;
+use landfall_vmm::devices::{DiskChoice, SerialChoice};
 use landfall_vmm::machine::{Configuration, DirtyLogChoice, Guest, KernelGuest};
 use landfall_vmm::pc::BootFiles;
 use landfall_vmm::probe::Workload;
@@ -119,13 +119,22 @@ pub(crate) struct KernelArgs {
     /// Its command line, as in "console=ttyS0".
     #[arg(long, value_name = "TEXT", requires = "kernel", conflicts_with_all = ["probe", "incoming"])]
     pub(crate) cmdline: Option<String>,
+    /// A disk for it: a file or block device, as in PATH or PATH,readonly; may be given more than once. The destination of a
+    /// migration must find it at the same path.
+    #[arg(long, value_name = "DISK", requires = "kernel", conflicts_with_all = ["probe", "incoming"])]
+    pub(crate) disk: Vec<DiskChoice>,
 }
 
 impl KernelArgs {
-    /// What is to be booted, if anything is.
-    fn files(self) -> Option<BootFiles> {
+    /// What is to be booted and what the guest has, if anything is.
+    fn guest(self) -> Option<(BootFiles, KernelGuest)> {
         let (initrd, command_line) = (self.initrd, self.cmdline.unwrap_or_default());
-        self.kernel.map(|kernel| BootFiles { kernel, initrd, command_line })
+        let disks = self.disk.into_iter().map(|disk| {
+            // Another process may be somewhere else.
+            DiskChoice { path: absolute(&disk.path).unwrap_or(disk.path), ..disk }
+        });
+        let guest = KernelGuest { disks: disks.collect(), ..KernelGuest::default() };
+        self.kernel.map(|kernel| (BootFiles { kernel, initrd, command_line }, guest))
     }
 }
 
@@ -144,7 +153,10 @@ impl ProbeArgs {
 impl VmRunArgs {
     fn options(self) -> RunOptions {
         let security = self.security.security();
-        let boot = self.kernel.files();
+        let (boot, guest) = match self.kernel.guest() {
+            Some((boot, guest)) => (Some(boot), Guest::Kernel(guest)),
+            None => (None, Guest::Probe(self.probe.workload())),
+        };
         let guest = match self.incoming {
             Some(uri) => GuestOrigin::Incoming(uri),
             None => GuestOrigin::Fresh {
@@ -154,10 +166,7 @@ impl VmRunArgs {
                     machine: self.machine.kind().unwrap_or(MachineKind::Kvm),
                     memory: self.memory,
                     vcpus: usize::from(self.cpus.get()),
-                    guest: match boot {
-                        Some(_) => Guest::Kernel(KernelGuest::default()),
-                        None => Guest::Probe(self.probe.workload()),
-                    },
+                    guest,
                     dirty_log: self.dirty_log,
                 },
                 boot,

@@ -266,6 +266,10 @@ pub trait Source: Send {
     /// # Errors
     /// When the hypervisor cannot read it.
     fn save(&mut self) -> Result<Vec<u8>, MachineError>;
+
+    /// Lets go of what only one machine may have, such as the locks of its disks. Called once, when the guest is given
+    /// away, just before the destination gets the word. Until then every failure finds the guest with all that it has.
+    fn let_go(&mut self) {}
 }
 
 /// A place that can take a machine in.
@@ -287,6 +291,15 @@ pub trait Destination: Send {
     /// # Errors
     /// When the state cannot be read, or the hypervisor refuses it.
     fn load(&mut self, state: &[u8]) -> Result<(), MachineError>;
+
+    /// Takes what only one machine may have, and the source has let go of. Called once, after the commit, also for a guest
+    /// that is not to run.
+    ///
+    /// # Errors
+    /// When somebody else has it; the guest is in doubt then.
+    fn claim(&mut self) -> Result<(), MachineError> {
+        Ok(())
+    }
 
     /// Runs the guest. Called once, after the commit.
     ///

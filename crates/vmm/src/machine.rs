@@ -25,7 +25,7 @@ pub use self::host_side::HostSide;
 pub use self::incoming_host::IncomingHost;
 use self::movable::GateThrottle;
 pub use self::movable::Movable;
-use crate::devices::{Board, DeviceStateError};
+use crate::devices::{Board, DeviceStateError, DiskError};
 use crate::kvm::{KvmError, is_available};
 use crate::memory::{GuestRam, MemoryError};
 use crate::pc::BootError;
@@ -79,6 +79,12 @@ pub enum VmError {
     /// More vCPUs than a PC has.
     #[error("a PC cannot have {0} vCPUs; choose 1 to {1}")]
     TooManyVcpus(usize, usize),
+    /// More disks than a PC has.
+    #[error("a PC cannot have {0} disks; choose {1} at most")]
+    TooManyDisks(usize, usize),
+    /// A disk.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
     /// The host's processor cannot be described.
     #[error(
         "this host has more processor features than KVM takes; this is a mistake in Landfall, please report it"
@@ -92,9 +98,9 @@ pub enum VmError {
     /// Only a probe checks itself.
     #[error("only a probe guest can be checked; look into other guests with their own means")]
     NoProbe,
-    /// No thread for a vCPU.
+    /// No thread for a vCPU or a device.
     #[error(
-        "the system gives no thread for a vCPU; lower the load or raise the limit on processes"
+        "the system gives no thread for a vCPU or a device; lower the load or raise the limit on processes"
     )]
     Thread(#[source] io::Error),
     /// A vCPU does not stop.
@@ -308,6 +314,8 @@ impl Vm {
     pub fn release(&self) -> Result<(), VmError> {
         let mut intent = self.intent();
         intent.held = false;
+        // Also for a guest that its users have paused: it was to be given away, and is not.
+        self.board.claim()?;
         self.carry_out(*intent)
     }
 
@@ -316,6 +324,7 @@ impl Vm {
             if self.gates.iter().any(|gate| gate.state() == RunState::Finished) {
                 return Err(VmError::Ended);
             }
+            self.board.claim()?;
             self.board.start();
             self.gates.iter().for_each(|gate| gate.run());
             return Ok(());

@@ -7,6 +7,8 @@
 
 mod cert;
 mod demo;
+#[path = "../pvh/elf.rs"]
+mod elf;
 mod kernel;
 mod migrate;
 mod monitor;

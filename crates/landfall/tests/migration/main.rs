@@ -10,6 +10,9 @@ mod back_and_forth;
 mod cancelling;
 mod commit;
 mod corruption;
+mod disks;
+#[path = "../pvh/elf.rs"]
+mod elf;
 mod frame;
 mod losing;
 mod machine;

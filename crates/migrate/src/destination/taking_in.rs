@@ -138,9 +138,10 @@ impl Reception {
 
     fn run(&mut self, mut arrival: Arrival, commit: Commit) -> Arrival {
         let began = Instant::now();
-        if commit.run
-            && let Err(error) = arrival.machine.resume()
-        {
+        let machine = arrival.machine.as_mut();
+        let claimed = machine.claim();
+        let started = claimed.and_then(|()| if commit.run { machine.resume() } else { Ok(()) });
+        if let Err(error) = started {
             let reason = format!("the guest was given away but could not be started: {error}");
             tracing::error!("{reason}");
             let _ = self.say(&Message::Failed { reason });

@@ -152,6 +152,7 @@ impl ReadyToCommit {
         // Nothing may ever resume it here: that is why only this function makes a `Committed`, and why whatever goes
         // wrong from here on is not an `Ended` any more.
         run.committed = true;
+        run.machine.let_go();
         let commit = Commit { run: self.ran };
         let _ = run.command(Command::Message(Message::Commit(commit)));
         drop(entered);

@@ -5,6 +5,7 @@ use std::fmt::Debug;
 use serde::{Deserialize, Serialize};
 
 use super::serial::SavedSerial;
+use super::virtio::{DiskError, Flusher, SavedVirtio};
 use crate::kvm::{KvmError, SavedChipset};
 use crate::vcpu::Ending;
 
@@ -23,6 +24,23 @@ pub trait Board: Debug + Send + Sync {
 
     /// The guest writes where it has no memory: nowhere where nothing is.
     fn write_memory(&self, _address: u64, _data: &[u8]) {}
+
+    /// Takes what only one machine may have: its disks. Does nothing where it has them already.
+    ///
+    /// # Errors
+    /// When another machine has them.
+    fn claim(&self) -> Result<(), DeviceStateError> {
+        Ok(())
+    }
+
+    /// Lets go of what only one machine may have, so that another one can claim it. The devices are stopped.
+    fn let_go(&self) {}
+
+    /// What has little left for [`Board::save`] to bring to the disks, for as long as it is kept; `None` where there is
+    /// nothing to bring.
+    fn flusher(&self) -> Option<Flusher> {
+        None
+    }
 
     /// Lets the devices work on their own, beside the vCPUs.
     fn start(&self) {}
@@ -51,6 +69,9 @@ pub struct SavedDevices {
     /// Interrupt controllers, timer and clock, where the machine has them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chipset: Option<SavedChipset>,
+    /// The disks, in their order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub disks: Vec<SavedVirtio>,
 }
 
 /// The saved devices do not fit.
@@ -64,6 +85,22 @@ pub enum DeviceStateError {
         "the saved state has no interrupt controllers; source and destination must run the same version of Landfall"
     )]
     NoChipset,
+    /// Another number of disks.
+    #[error("the saved state has {0} disks, the machine has {1}")]
+    Disks(usize, usize),
+    /// The guest uses what this version does not have.
+    #[error(
+        "the guest uses features {0:#x} of a device that this version of Landfall does not have; move it to a newer one"
+    )]
+    Features(u64),
+    /// A queue is nowhere in the guest's memory.
+    #[error(
+        "the saved queue of a device is none; source and destination must run the same version of Landfall"
+    )]
+    Queue,
+    /// A disk.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
     /// KVM refused.
     #[error(transparent)]
     Kvm(#[from] KvmError),

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::devices::DiskChoice;
 use crate::pc::Processor;
 use crate::probe::Workload;
 
@@ -22,4 +23,7 @@ pub struct KernelGuest {
     /// What the guest has seen of its processor. Known once its machine was made; sources of an earlier version do not tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub processor: Option<Processor>,
+    /// Its disks.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub disks: Vec<DiskChoice>,
 }

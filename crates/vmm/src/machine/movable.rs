@@ -11,6 +11,7 @@ use landfall_migrate::machine::{
 };
 
 use super::Vm;
+use crate::devices::Flusher;
 
 pub(super) struct GateThrottle(pub(super) Arc<Vm>);
 
@@ -40,28 +41,32 @@ impl VcpuThrottle for GateThrottle {
 
 /// A machine on its way from one process to another: what a migration holds of it, at either end.
 #[derive(Debug)]
-pub struct Movable(Arc<Vm>);
+pub struct Movable {
+    vm: Arc<Vm>,
+    /// While writes are logged.
+    flusher: Option<Flusher>,
+}
 
 impl Movable {
     /// Makes `vm` movable.
     #[must_use]
     pub fn new(vm: Arc<Vm>) -> Self {
-        Self(vm)
+        Self { vm, flusher: None }
     }
 }
 
 impl Source for Movable {
     fn kind(&self) -> MachineKind {
-        self.0.configuration.machine
+        self.vm.configuration.machine
     }
 
     fn configuration(&self) -> Vec<u8> {
         // A configuration is plain data: turning it into JSON cannot fail.
-        serde_json::to_vec(&self.0.configuration).unwrap_or_default()
+        serde_json::to_vec(&self.vm.configuration).unwrap_or_default()
     }
 
     fn memory(&self) -> Arc<dyn GuestMemory> {
-        Arc::clone(&self.0.ram) as Arc<dyn GuestMemory>
+        Arc::clone(&self.vm.ram) as Arc<dyn GuestMemory>
     }
 
     fn dirty_log(&mut self) -> &mut dyn DirtyLog {
@@ -69,36 +74,41 @@ impl Source for Movable {
     }
 
     fn throttle(&self) -> Arc<dyn VcpuThrottle> {
-        self.0.throttle()
+        self.vm.throttle()
     }
 
     fn pause(&mut self) -> Result<bool, MachineError> {
-        Ok(self.0.hold()?)
+        Ok(self.vm.hold()?)
     }
 
     fn resume(&mut self) -> Result<(), MachineError> {
-        Ok(self.0.release()?)
+        Ok(self.vm.release()?)
     }
 
     fn save(&mut self) -> Result<Vec<u8>, MachineError> {
-        Ok(self.0.vcpus.save(self.0.board.save()?)?)
+        Ok(self.vm.vcpus.save(self.vm.board.save()?)?)
+    }
+
+    fn let_go(&mut self) {
+        self.vm.board.let_go();
     }
 }
 
 impl Movable {
     fn log(&self) -> MutexGuard<'_, Box<dyn DirtyLog>> {
-        self.0.dirty_log.lock().unwrap_or_else(PoisonError::into_inner)
+        self.vm.dirty_log.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl DirtyLog for Movable {
     fn kind(&self) -> DirtyLogKind {
-        self.0.dirty_log_kind
+        self.vm.dirty_log_kind
     }
 
     fn start(&mut self) -> Result<(), MachineError> {
         self.log().start()?;
-        self.0.logging.store(true, Ordering::Release);
+        self.vm.logging.store(true, Ordering::Release);
+        self.flusher = self.vm.board.flusher();
         Ok(())
     }
 
@@ -107,8 +117,9 @@ impl DirtyLog for Movable {
     }
 
     fn stop(&mut self) -> Result<(), MachineError> {
+        self.flusher = None;
         self.log().stop()?;
-        self.0.logging.store(false, Ordering::Release);
+        self.vm.logging.store(false, Ordering::Release);
         Ok(())
     }
 }
@@ -119,11 +130,15 @@ impl Destination for Movable {
     }
 
     fn load(&mut self, state: &[u8]) -> Result<(), MachineError> {
-        let devices = self.0.vcpus.load(state)?;
-        Ok(self.0.board.load(&devices)?)
+        let devices = self.vm.vcpus.load(state)?;
+        Ok(self.vm.board.load(&devices)?)
+    }
+
+    fn claim(&mut self) -> Result<(), MachineError> {
+        Ok(self.vm.board.claim()?)
     }
 
     fn resume(&mut self) -> Result<(), MachineError> {
-        Ok(self.0.resume()?)
+        Ok(self.vm.resume()?)
     }
 }

@@ -178,11 +178,12 @@ fn the_registers_of_a_pc_end_the_guest_and_its_serial_port_speaks() {
         return;
     }
     let ram = Arc::new(GuestRam::new(MEMORY).unwrap());
-    let mut vm = crate::kvm::KvmVm::new(ram, crate::kvm::DirtyTracking::Bitmap).unwrap();
+    let mut vm =
+        crate::kvm::KvmVm::new(Arc::clone(&ram), crate::kvm::DirtyTracking::Bitmap).unwrap();
     vm.add_chipset().unwrap();
     let heard = Heard::default();
     let line = Arc::new(SerialLine::to(Box::new(heard.clone())));
-    let board = PcBoard::new(&Arc::new(vm), &line);
+    let board = PcBoard::new(&Arc::new(vm), &ram, &line, Vec::new()).unwrap();
     // Power-off is sleep type 5; another one, or no order to sleep, is nothing.
     assert_eq!(board.write_port(0x604, &[5 << 2 | 1 << 5]), Some(Ending::PowerOff));
     assert_eq!(board.write_port(0x604, &[3 << 2 | 1 << 5]), None);

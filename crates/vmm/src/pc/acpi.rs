@@ -1,7 +1,7 @@
 //! The ACPI tables: how a kernel finds processors, devices, and the way to power off.
 
 use acpi_tables::aml::{
-    Device, EISAName, IO, Interrupt, Name, Package, Path, ResourceTemplate, Scope,
+    Device, EISAName, IO, Interrupt, Memory32Fixed, Name, Package, Path, ResourceTemplate, Scope,
 };
 use acpi_tables::fadt::{FADTBuilder, Flags};
 use acpi_tables::gas::{AccessSize, AddressSpace, GAS};
@@ -15,8 +15,8 @@ use acpi_tables::{Aml, AmlSink};
 use vm_memory::{Bytes as _, GuestAddress};
 
 use super::map::{
-    ACPI_ROOM, ACPI_TABLES, IO_APIC, LOCAL_APIC, RESET_PORT, RESET_VALUE, SERIAL_LINE,
-    SLEEP_CONTROL_PORT, SLEEP_STATUS_PORT, SOFT_OFF,
+    ACPI_ROOM, ACPI_TABLES, DEVICE_ROOM, IO_APIC, LOCAL_APIC, RESET_PORT, RESET_VALUE, SERIAL_LINE,
+    SLEEP_CONTROL_PORT, SLEEP_STATUS_PORT, SOFT_OFF, device_place,
 };
 use crate::devices::SERIAL_BASE;
 use crate::memory::GuestRam;
@@ -55,8 +55,8 @@ fn bytes(aml: &dyn Aml) -> Vec<u8> {
     buffer.0
 }
 
-/// Writes the tables of a machine with `vcpus` vCPUs; the address where a kernel begins to read them.
-pub(super) fn write_tables(ram: &GuestRam, vcpus: usize) -> Result<u64, AcpiError> {
+/// Writes the tables of a machine with `vcpus` vCPUs and `disks` disks; the address where a kernel begins to read them.
+pub(super) fn write_tables(ram: &GuestRam, vcpus: usize, disks: usize) -> Result<u64, AcpiError> {
     // The root pointer comes first, where kernels look for it that are not told.
     let mut next = ACPI_TABLES + Rsdp::len() as u64;
     let mut put = |table: &[u8]| {
@@ -68,7 +68,7 @@ pub(super) fn write_tables(ram: &GuestRam, vcpus: usize) -> Result<u64, AcpiErro
         ram.map().write_slice(table, GuestAddress(address))?;
         Ok(address)
     };
-    let devices = put(&devices())?;
+    let devices = put(&devices(disks)?)?;
     let fixed = put(&fixed(devices))?;
     let processors = put(&processors(vcpus)?)?;
     let mut list = XSDT::new(OEM, TABLE, REVISION);
@@ -80,7 +80,7 @@ pub(super) fn write_tables(ram: &GuestRam, vcpus: usize) -> Result<u64, AcpiErro
 }
 
 /// The table of devices, with what sleep type is power-off.
-fn devices() -> Vec<u8> {
+fn devices(disks: usize) -> Result<Vec<u8>, AcpiError> {
     let mut table = Sdt::new(*b"DSDT", 36, 6, OEM, TABLE, REVISION);
     // A line of its own, sensitive to edges, active when high.
     let line = Interrupt::new(true, true, false, false, SERIAL_LINE);
@@ -90,9 +90,26 @@ fn devices() -> Vec<u8> {
     let resources = Name::new(Path::new("_CRS"), &ResourceTemplate::new(vec![&line, &ports]));
     let serial = Device::new(Path::new("COM1"), vec![&identity, &number, &resources]);
     table.append_slice(&bytes(&Scope::new(Path::new("_SB_"), vec![&serial])));
+    for number in 0..disks {
+        table.append_slice(&virtio_device(number).ok_or(AcpiError::TooLarge)?);
+    }
     let power_off = Package::new(vec![&SOFT_OFF, &0u8, &0u8, &0u8]);
     table.append_slice(&bytes(&Name::new(Path::new("_S5_"), &power_off)));
-    table.as_slice().to_vec()
+    Ok(table.as_slice().to_vec())
+}
+
+/// A virtio device, by the name under which Linux looks for those at a fixed address.
+fn virtio_device(number: usize) -> Option<Vec<u8>> {
+    let (address, line) = device_place(number)?;
+    let identity = Name::new(Path::new("_HID"), &"LNRO0005");
+    let unique = u8::try_from(number).ok()?;
+    let unique = Name::new(Path::new("_UID"), &unique);
+    let memory = Memory32Fixed::new(true, address, DEVICE_ROOM);
+    let line = Interrupt::new(true, true, false, false, line);
+    let resources = Name::new(Path::new("_CRS"), &ResourceTemplate::new(vec![&memory, &line]));
+    let name = format!("VIO{number}");
+    let device = Device::new(Path::new(&name), vec![&identity, &unique, &resources]);
+    Some(bytes(&Scope::new(Path::new("_SB_"), vec![&device])))
 }
 
 /// The table that says where power-off and reset are, and the table of devices.

@@ -36,7 +36,7 @@ fn tables(ram: &GuestRam, root: u64) -> Vec<Vec<u8>> {
 #[test]
 fn a_kernel_finds_processors_devices_and_the_way_to_power_off() {
     let ram = ram();
-    let root = write_tables(&ram, 3).unwrap();
+    let root = write_tables(&ram, 3, 2).unwrap();
     let [fixed, processors] = &tables(&ram, root)[..] else { panic!("two tables") };
     assert_eq!((&fixed[..4], &processors[..4]), (&b"FACP"[..], &b"APIC"[..]));
     // A local APIC is a structure of type 0 with 8 bytes, the I/O APIC one of type 1 with 12.
@@ -56,7 +56,7 @@ fn a_kernel_finds_processors_devices_and_the_way_to_power_off() {
 #[test]
 fn as_many_processors_as_a_pc_can_have_fit() {
     let ram = ram();
-    let root = write_tables(&ram, super::super::MAX_VCPUS).unwrap();
+    let root = write_tables(&ram, super::super::MAX_VCPUS, 2).unwrap();
     assert_eq!(tables(&ram, root).len(), 2);
-    assert!(matches!(write_tables(&ram, 257), Err(AcpiError::TooLarge)));
+    assert!(matches!(write_tables(&ram, 257, 2), Err(AcpiError::TooLarge)));
 }

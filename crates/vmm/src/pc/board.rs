@@ -4,13 +4,15 @@ use std::io;
 use std::sync::Arc;
 
 use super::map::{
-    KEYBOARD_CONTROLLER_PORT, KEYBOARD_RESET, RESET_PORT, RESET_VALUE, SERIAL_LINE,
-    SLEEP_CONTROL_PORT, SLEEP_STATUS_PORT, SOFT_OFF,
+    DEVICE_ROOM, DEVICES, KEYBOARD_CONTROLLER_PORT, KEYBOARD_RESET, RESET_PORT, RESET_VALUE,
+    SERIAL_LINE, SLEEP_CONTROL_PORT, SLEEP_STATUS_PORT, SOFT_OFF, device_place,
 };
 use crate::devices::{
-    Board, DeviceStateError, Interrupt, SavedDevices, SerialLine, SerialPort, serial_register,
+    Block, Board, DeviceStateError, Disk, Flusher, Interrupt, SavedDevices, SerialLine, SerialPort,
+    VirtioDevice, serial_register,
 };
 use crate::kvm::KvmVm;
+use crate::memory::GuestRam;
 use crate::vcpu::Ending;
 
 /// The devices of the PC.
@@ -18,6 +20,9 @@ use crate::vcpu::Ending;
 pub struct PcBoard {
     vm: Arc<KvmVm>,
     serial: Arc<SerialPort>,
+    disks: Vec<Arc<Disk>>,
+    /// A device for each disk.
+    devices: Vec<VirtioDevice>,
 }
 
 /// One line into the interrupt controllers.
@@ -33,15 +38,37 @@ impl Interrupt for Line {
 }
 
 impl PcBoard {
-    /// The devices of `vm`, which has its chipset already, with `line` at the other end of the serial port.
-    #[must_use]
-    pub fn new(vm: &Arc<KvmVm>, line: &Arc<SerialLine>) -> Self {
+    /// The devices of `vm`, which has its chipset already and `ram` as its memory, with `line` at the other end of the
+    /// serial port.
+    ///
+    /// # Errors
+    /// When there are more disks than lines for them, or the system gives no threads.
+    pub fn new(
+        vm: &Arc<KvmVm>,
+        ram: &Arc<GuestRam>,
+        line: &Arc<SerialLine>,
+        disks: Vec<Arc<Disk>>,
+    ) -> io::Result<Self> {
         let interrupt = Arc::new(Line { vm: Arc::clone(vm), number: SERIAL_LINE });
         let serial = Arc::new(SerialPort::new(line.output(), Some(interrupt)));
         // Until the guest runs nothing is received.
         serial.stop();
         line.connect(&serial);
-        Self { vm: Arc::clone(vm), serial }
+        let device = |(number, disk): (usize, &Arc<Disk>)| {
+            let (_, number_of_line) = device_place(number).ok_or(io::ErrorKind::InvalidInput)?;
+            let line = Line { vm: Arc::clone(vm), number: number_of_line };
+            let model = Block::new(Arc::clone(disk), number);
+            VirtioDevice::new(Box::new(model), ram, Arc::new(line))
+        };
+        let devices = disks.iter().enumerate().map(device).collect::<io::Result<_>>()?;
+        Ok(Self { vm: Arc::clone(vm), serial, disks, devices })
+    }
+
+    /// The device that has `address`, and how far behind the device's beginning that is.
+    fn device(&self, address: u64) -> Option<(&VirtioDevice, u64)> {
+        let behind = address.checked_sub(u64::from(DEVICES))?;
+        let number = usize::try_from(behind / u64::from(DEVICE_ROOM)).ok()?;
+        Some((self.devices.get(number)?, behind % u64::from(DEVICE_ROOM)))
     }
 }
 
@@ -82,21 +109,62 @@ impl Board for PcBoard {
         }
     }
 
+    fn read_memory(&self, address: u64, data: &mut [u8]) {
+        match self.device(address) {
+            Some((device, offset)) => device.read(offset, data),
+            None => data.fill(0xFF),
+        }
+    }
+
+    fn write_memory(&self, address: u64, data: &[u8]) {
+        if let Some((device, offset)) = self.device(address) {
+            device.write(offset, data);
+        }
+    }
+
+    fn claim(&self) -> Result<(), DeviceStateError> {
+        Ok(self.disks.iter().try_for_each(|disk| disk.lock())?)
+    }
+
+    fn let_go(&self) {
+        self.disks.iter().for_each(|disk| disk.unlock());
+    }
+
+    fn flusher(&self) -> Option<Flusher> {
+        // Without it the guest only stands still for longer.
+        let flusher = Flusher::begin(&self.disks);
+        flusher.inspect_err(|error| tracing::warn!("disks are not flushed early: {error}")).ok()?
+    }
+
     fn start(&self) {
         self.serial.start();
+        self.devices.iter().for_each(VirtioDevice::start);
     }
 
     fn stop(&self) {
         self.serial.stop();
+        self.devices.iter().for_each(VirtioDevice::stop);
     }
 
     fn save(&self) -> Result<SavedDevices, DeviceStateError> {
-        Ok(SavedDevices { serial: self.serial.save(), chipset: Some(self.vm.save_chipset()?) })
+        // The destination may be on another host, which sees only what has reached the disk.
+        self.disks.iter().try_for_each(|disk| disk.flush())?;
+        Ok(SavedDevices {
+            serial: self.serial.save(),
+            chipset: Some(self.vm.save_chipset()?),
+            disks: self.devices.iter().map(VirtioDevice::save).collect(),
+        })
     }
 
     fn load(&self, saved: &SavedDevices) -> Result<(), DeviceStateError> {
         let chipset = saved.chipset.as_ref().ok_or(DeviceStateError::NoChipset)?;
+        if saved.disks.len() != self.devices.len() {
+            return Err(DeviceStateError::Disks(saved.disks.len(), self.devices.len()));
+        }
         self.vm.load_chipset(chipset)?;
+        for (device, saved) in self.devices.iter().zip(&saved.disks) {
+            device.load(saved)?;
+        }
         self.serial.load(&saved.serial)
     }
 }

@@ -76,14 +76,19 @@ pub enum BootError {
 ///
 /// # Errors
 /// When a file cannot be read, is no kernel, or does not fit.
-pub fn boot(files: &BootFiles, ram: &GuestRam, vcpus: usize) -> Result<FlatEntry, BootError> {
+pub fn boot(
+    files: &BootFiles,
+    ram: &GuestRam,
+    vcpus: usize,
+    disks: usize,
+) -> Result<FlatEntry, BootError> {
     let kernel = Kernel::load(&files.kernel, ram)?;
     let initrd = match &files.initrd {
         Some(path) => Some(load_initrd(path, &kernel, ram)?),
         None => None,
     };
     write_command_line(&files.command_line, &kernel, ram)?;
-    let tables = write_tables(ram, vcpus)?;
+    let tables = write_tables(ram, vcpus, disks)?;
     write_restart(ram)?;
     let start = Start { ram, tables, initrd };
     match kernel.form {

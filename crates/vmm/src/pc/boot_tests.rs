@@ -74,7 +74,7 @@ fn text(ram: &GuestRam, address: u64, length: usize) -> String {
 fn a_pvh_kernel_finds_its_start_information() {
     let (folder, ram) = (Files::new(), ram());
     let initrd = folder.put("initrd", b"files");
-    let entry = boot(&files(folder.pvh(), Some(initrd)), &ram, 2).unwrap();
+    let entry = boot(&files(folder.pvh(), Some(initrd)), &ram, 2, 0).unwrap();
     assert_eq!(entry.ebx, START_INFO);
     assert!(entry.code >= HIGH_MEMORY);
     assert_eq!(half(&ram, START_INFO), 0x336E_C578);
@@ -100,7 +100,7 @@ fn a_pvh_kernel_finds_its_start_information() {
 fn linux_finds_its_boot_parameters() {
     let (folder, ram) = (Files::new(), ram());
     let initrd = folder.put("initrd", b"files");
-    let entry = boot(&files(folder.bz_image(0x20F), Some(initrd)), &ram, 2).unwrap();
+    let entry = boot(&files(folder.bz_image(0x20F), Some(initrd)), &ram, 2, 0).unwrap();
     assert_eq!((entry.esi, entry.code), (BOOT_PARAMETERS, HIGH_MEMORY));
     assert_eq!(text(&ram, entry.code, 17), "the kernel itself");
     assert_eq!(text(&ram, half(&ram, BOOT_PARAMETERS + 0x228), 14), "console=ttyS0\0");
@@ -113,7 +113,7 @@ fn linux_finds_its_boot_parameters() {
 fn what_cannot_be_booted_says_what_to_give_instead() {
     let folder = Files::new();
     let refused = |files: &BootFiles| {
-        let error = boot(files, &ram(), 1).unwrap_err();
+        let error = boot(files, &ram(), 1, 0).unwrap_err();
         error.to_string()
     };
     let missing = files(folder.0.path().join("nothing"), None);
@@ -136,6 +136,6 @@ fn a_kernel_that_would_lie_over_the_machines_tables_is_refused() {
     let mut elf = std::fs::read(folder.pvh()).unwrap();
     // The second program header is the first segment that is loaded: its physical address.
     elf[64 + 56 + 24..64 + 56 + 32].copy_from_slice(&0x8000_u64.to_le_bytes());
-    let error = boot(&files(folder.put("low", &elf), None), &ram(), 1).unwrap_err();
+    let error = boot(&files(folder.put("low", &elf), None), &ram(), 1, 0).unwrap_err();
     assert!(matches!(error, BootError::TooLow(_)), "{error}");
 }

@@ -1,5 +1,11 @@
 //! Where everything is: addresses, ports and interrupt lines of the PC.
 
+use std::ops::Range;
+
+/// More disks do not fit onto lines of their own.
+pub const MAX_DISKS: usize = 8;
+const _: () = assert!(DEVICE_LINES.end - DEVICE_LINES.start == 8);
+
 /// More do not fit into identifiers of a byte, of which one is for all and one for the I/O APIC.
 pub const MAX_VCPUS: usize = 254;
 
@@ -33,6 +39,17 @@ pub(super) const LOCAL_APIC: u32 = 0xFEE0_0000;
 
 /// The serial port's interrupt.
 pub(super) const SERIAL_LINE: u32 = 4;
+
+/// The virtio devices: one page of addresses for each, and one line.
+pub(super) const DEVICES: u32 = 0xD000_0000;
+pub(super) const DEVICE_ROOM: u32 = 0x1000;
+pub(super) const DEVICE_LINES: Range<u32> = 16..24;
+
+/// The address of virtio device `number`, and its line.
+pub(super) fn device_place(number: usize) -> Option<(u32, u32)> {
+    let line = DEVICE_LINES.clone().nth(number)?;
+    Some((DEVICES + (line - DEVICE_LINES.start) * DEVICE_ROOM, line))
+}
 
 /// The registers by which the guest ends, as ACPI tells them.
 pub(super) const SLEEP_CONTROL_PORT: u16 = 0x604;

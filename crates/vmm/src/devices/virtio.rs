@@ -1,0 +1,66 @@
+//! Devices by the virtio standard, version 1.2: those that a guest's own drivers know, and that cost few exits.
+
+mod block;
+mod device;
+mod disk;
+mod flusher;
+mod registers;
+mod saved;
+mod worker;
+
+use std::io;
+
+use virtio_queue::DescriptorChain;
+use vm_memory::GuestMemoryMmap;
+use vm_memory::bitmap::AtomicBitmap;
+
+pub(crate) use self::block::Block;
+pub(crate) use self::device::VirtioDevice;
+pub use self::disk::{Disk, DiskChoice, DiskError, ParseDiskError};
+pub use self::flusher::Flusher;
+pub use self::saved::{SavedQueue, SavedVirtio};
+
+/// Guest memory in which every write of a device is noted.
+pub(crate) type DeviceMemory = GuestMemoryMmap<AtomicBitmap>;
+
+/// The device follows the standard, and not what was before it.
+pub(crate) const VERSION_1: u64 = 1 << 32;
+/// Each side says when it wants to be told next.
+pub(crate) const EVENT_INDEX: u64 = 1 << 29;
+/// Buffers may be named in a table of their own.
+pub(crate) const INDIRECT: u64 = 1 << 28;
+
+/// Entries in a queue.
+pub(crate) const QUEUE_SIZE: u16 = 256;
+
+/// What the guest has put into a queue is no request.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Malformed {
+    /// The queue or its descriptors.
+    #[error(transparent)]
+    Queue(#[from] virtio_queue::Error),
+    /// Less in it than a request has.
+    #[error("a request is too short")]
+    Short(#[from] io::Error),
+}
+
+/// What a device does, apart from how it is reached.
+pub(crate) trait Model: Send {
+    /// Its number in the standard.
+    fn kind(&self) -> u32;
+
+    /// The features that it offers, beside those of every device here.
+    fn features(&self) -> u64;
+
+    /// What the guest can read of how the device is made.
+    fn configuration(&self) -> Vec<u8>;
+
+    /// Carries out one request of a guest that has agreed to `features`: how many bytes were written for the guest to
+    /// read.
+    fn serve(
+        &mut self,
+        memory: &DeviceMemory,
+        request: &DescriptorChain<&DeviceMemory>,
+        features: u64,
+    ) -> Result<u32, Malformed>;
+}

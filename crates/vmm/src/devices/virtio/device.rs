@@ -1,0 +1,206 @@
+//! A virtio device, as its vCPUs and a migration see it.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::{io, thread};
+
+use virtio_queue::{Queue, QueueT as _};
+
+use super::registers::{self, Progress};
+use super::saved::SavedVirtio;
+use super::worker::{Control, Shared, Work, lock};
+use super::{EVENT_INDEX, INDIRECT, Model, QUEUE_SIZE, VERSION_1};
+use crate::devices::{DeviceStateError, Interrupt};
+use crate::memory::GuestRam;
+
+/// A virtio device with one queue.
+pub(crate) struct VirtioDevice {
+    shared: Arc<Shared>,
+    worker: Option<JoinHandle<()>>,
+}
+
+impl fmt::Debug for VirtioDevice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VirtioDevice").field("kind", &self.shared.kind).finish_non_exhaustive()
+    }
+}
+
+impl VirtioDevice {
+    /// A device in its reset state, which does nothing until [`VirtioDevice::start`].
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub(crate) fn new(
+        model: Box<dyn Model>,
+        ram: &Arc<GuestRam>,
+        interrupt: Arc<dyn Interrupt>,
+    ) -> io::Result<Self> {
+        let queue = Queue::new(QUEUE_SIZE).map_err(io::Error::other)?;
+        let shared = Arc::new(Shared {
+            kind: model.kind(),
+            offered: model.features() | VERSION_1 | EVENT_INDEX | INDIRECT,
+            configuration: model.configuration(),
+            ram: Arc::clone(ram),
+            interrupt,
+            interrupts: AtomicU32::new(0),
+            hurry: AtomicBool::new(true),
+            control: Mutex::new(Control::default()),
+            changed: Condvar::new(),
+            work: Mutex::new(Work { queue, model }),
+        });
+        let working = Arc::clone(&shared);
+        let worker = thread::Builder::new().name("device".to_owned());
+        let worker = worker.spawn(move || working.work_on())?;
+        Ok(Self { shared, worker: Some(worker) })
+    }
+
+    /// The guest reads from the device, `offset` bytes behind its beginning.
+    pub(crate) fn read(&self, offset: u64, data: &mut [u8]) {
+        data.fill(0);
+        if let Some(at) = offset.checked_sub(registers::CONFIGURATION) {
+            let from = usize::try_from(at).unwrap_or(usize::MAX);
+            let rest = self.shared.configuration.get(from..).unwrap_or_default();
+            data.iter_mut().zip(rest).for_each(|(byte, from)| *byte = *from);
+        } else if data.len() == size_of::<u32>() {
+            data.copy_from_slice(&self.shared.register(offset).to_le_bytes());
+        }
+    }
+
+    /// The guest writes to the device. What it may know of how the device is made cannot be written.
+    pub(crate) fn write(&self, offset: u64, data: &[u8]) {
+        if let Ok(bytes) = data.try_into()
+            && offset < registers::CONFIGURATION
+        {
+            self.shared.set_register(offset, u32::from_le_bytes(bytes));
+        }
+    }
+
+    /// Carries requests out from now on, beginning with those that wait already.
+    pub(crate) fn start(&self) {
+        let mut control = lock(&self.shared.control);
+        (control.started, control.notified) = (true, true);
+        self.shared.hurry.store(false, Ordering::Relaxed);
+        self.shared.changed.notify_all();
+    }
+
+    /// Returns when nothing is being carried out any more; a request is either done or not begun.
+    pub(crate) fn stop(&self) {
+        let mut control = lock(&self.shared.control);
+        control.started = false;
+        // Only to be quicker; that the work has ended is known by the lock.
+        self.shared.hurry.store(true, Ordering::Relaxed);
+        while control.busy {
+            control = self.shared.changed.wait(control).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// What of it travels; it is stopped.
+    pub(crate) fn save(&self) -> SavedVirtio {
+        let progress = lock(&self.shared.control).progress;
+        SavedVirtio {
+            status: progress.status,
+            offered_half: progress.offered_half,
+            agreed_half: progress.agreed_half,
+            features: progress.features,
+            selected_queue: progress.selected_queue,
+            interrupts: self.shared.interrupts.load(Ordering::Acquire),
+            queues: vec![lock(&self.shared.work).queue.state().into()],
+        }
+    }
+
+    /// Takes a saved state over; it is stopped.
+    ///
+    /// # Errors
+    /// When the state is none of this device.
+    pub(crate) fn load(&self, saved: &SavedVirtio) -> Result<(), DeviceStateError> {
+        if saved.features & !self.shared.offered != 0 {
+            return Err(DeviceStateError::Features(saved.features & !self.shared.offered));
+        }
+        let [queue] = &saved.queues[..] else { return Err(DeviceStateError::Queue) };
+        let queue = queue.queue(self.shared.ram.map())?;
+        lock(&self.shared.control).progress = Progress {
+            status: saved.status,
+            offered_half: saved.offered_half,
+            agreed_half: saved.agreed_half,
+            features: saved.features,
+            selected_queue: saved.selected_queue,
+        };
+        lock(&self.shared.work).queue = queue;
+        self.shared.interrupts.store(saved.interrupts, Ordering::Release);
+        Ok(())
+    }
+}
+
+impl Drop for VirtioDevice {
+    fn drop(&mut self) {
+        lock(&self.shared.control).closed = true;
+        self.shared.hurry.store(true, Ordering::Relaxed);
+        self.shared.changed.notify_all();
+        // A worker that panicked has said so already.
+        let _ = self.worker.take().map(JoinHandle::join);
+    }
+}
+
+impl Shared {
+    fn register(&self, register: u64) -> u32 {
+        let control = lock(&self.control);
+        let progress = control.progress;
+        let has_queue = progress.selected_queue == 0;
+        match register {
+            registers::MAGIC => registers::MAGIC_VALUE,
+            registers::VERSION => registers::THIS_VERSION,
+            registers::KIND => self.kind,
+            registers::VENDOR => registers::THIS_VENDOR,
+            registers::OFFERED => progress.half(self.offered),
+            registers::QUEUE_MOST if has_queue => u32::from(QUEUE_SIZE),
+            registers::QUEUE_READY if has_queue => u32::from(lock(&self.work).queue.ready()),
+            registers::INTERRUPTS => self.interrupts.load(Ordering::Acquire),
+            registers::STATUS => progress.status,
+            registers::SHARED_LOW | registers::SHARED_HIGH => u32::MAX,
+            _ => 0,
+        }
+    }
+
+    fn set_register(&self, register: u64, value: u32) {
+        let mut control = lock(&self.control);
+        let progress = &mut control.progress;
+        match register {
+            registers::OFFERED_HALF => progress.offered_half = value,
+            registers::AGREED => progress.agree(value),
+            registers::AGREED_HALF => progress.agreed_half = value,
+            registers::QUEUE_SELECT => progress.selected_queue = value,
+            registers::QUEUE_NOTIFY => {
+                control.notified = true;
+                self.changed.notify_all();
+            }
+            registers::INTERRUPTS_SEEN => {
+                self.interrupts.fetch_and(!value, Ordering::AcqRel);
+            }
+            registers::STATUS if value == 0 => {
+                while control.busy {
+                    control = self.changed.wait(control).unwrap_or_else(PoisonError::into_inner);
+                }
+                // From here on the worker has nothing to do.
+                control.progress = Progress::default();
+                lock(&self.work).queue.reset();
+                self.interrupts.store(0, Ordering::Release);
+            }
+            registers::STATUS => {
+                progress.advance(value, self.offered);
+                control.notified = true;
+                self.changed.notify_all();
+            }
+            _ if progress.selected_queue == 0 => {
+                let queue = &mut lock(&self.work).queue;
+                registers::set_up(queue, register, value, progress.features, self.ram.map());
+            }
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "device_tests.rs"]
+mod tests;
