@@ -10,6 +10,7 @@ use landfall_qmp::{MigrationInfo, RamStats};
 use crate::bill::{Bill, Change, Outcome, Point};
 use crate::lever::Aim;
 use crate::readings::{Readings, page_size, throttle};
+use crate::vcpus::{Escaped, Vcpus};
 
 /// Points kept of a time line; of a migration of hours only every second, fourth, … point.
 const MOST_POINTS: usize = 4096;
@@ -19,6 +20,9 @@ const MOST_POINTS: usize = 4096;
 pub(crate) struct Course {
     controller: Controller,
     readings: Readings,
+    vcpus: Vcpus,
+    /// QEMU says that it throttles, and does not.
+    pub(crate) escaped: Option<Escaped>,
     limits: Limits,
     pub(crate) aim: Aim,
     /// QEMU's last words: a migration that was cancelled has no counters any more.
@@ -34,12 +38,14 @@ pub(crate) struct Course {
 }
 
 impl Course {
-    /// Begins with the first counters of a guest that has so many vCPUs.
-    pub(crate) fn new(limits: Limits, ram: &RamStats, vcpus: usize) -> Self {
-        let guest = GuestShape { memory: Pages(ram.total / PAGE_SIZE), vcpus };
+    /// Begins with the first counters of a guest.
+    pub(crate) fn new(limits: Limits, ram: &RamStats, vcpus: Vcpus) -> Self {
+        let guest = GuestShape { memory: Pages(ram.total / PAGE_SIZE), vcpus: vcpus.count() };
         Self {
             controller: Controller::steering(limits, guest),
             readings: Readings::default(),
+            vcpus,
+            escaped: None,
             limits,
             aim: Aim::Free,
             elapsed: Duration::ZERO,
@@ -88,6 +94,7 @@ impl Course {
         }
         self.in_force = throttle(info);
         self.max_throttle = self.max_throttle.max(self.in_force);
+        self.escaped = self.vcpus.look(self.in_force, self.elapsed).or(self.escaped);
         let Some(sample) = self.readings.observe(info) else { return };
         if let Some(ram) = &info.ram {
             self.ram = ram.clone();

@@ -18,6 +18,7 @@ mod monitor;
 mod options;
 mod pilot;
 mod readings;
+mod vcpus;
 mod virsh;
 
 pub use bill::{Bill, Change, Outcome, Point};

@@ -1,20 +1,21 @@
 //! The one who steers.
 
+mod attaching;
+mod ending;
+
 use std::time::{Duration, Instant};
 
 use landfall_converge::{Bytes, Limits, Throttle};
-use landfall_qmp::{
-    Capability, Command, CpuInfo, EventKind, MigrationInfo, MigrationStatus, RunState, StatusInfo,
-};
+use landfall_qmp::{Command, CpuInfo, EventKind, MigrationInfo, MigrationStatus};
 use serde_json::{Map, Value, json};
 
 use crate::bill::{Bill, Outcome};
 use crate::course::Course;
 use crate::found::Found;
 use crate::lever::{Aim, THRESHOLD, parameters, per_cent};
-use crate::memo::Memo;
 use crate::monitor::{AskError, Monitor, query, tell};
 use crate::options::{AtLimit, Observer, Options, PilotError, Progress, Wish};
+use crate::vcpus::Vcpus;
 
 /// How often QEMU is looked at. It moves its throttle once in two seconds at most.
 const TICK: Duration = Duration::from_millis(100);
@@ -40,87 +41,6 @@ pub struct Pilot {
 }
 
 impl Pilot {
-    /// Looks at what is there, and switches auto-converge on where it may be. What a pilot that was killed left behind,
-    /// by what stands in `memo`, is put back: at once, or when the migration under way is over.
-    ///
-    /// # Errors
-    /// When QEMU does not answer, or cannot do what the options ask for.
-    pub fn attach(
-        mut monitor: Box<dyn Monitor>,
-        options: Options,
-        memo: Memo,
-        observer: &mut dyn Observer,
-    ) -> Result<Self, PilotError> {
-        let found = Found::of(monitor.as_mut(), memo)?;
-        let mut this = Self {
-            monitor,
-            options,
-            found,
-            begun: false,
-            status: MigrationStatus::None,
-            gave_up: false,
-            at_limit_done: false,
-            arrived: false,
-            set: None,
-        };
-        let info: MigrationInfo = query(this.monitor.as_mut(), &Command::QueryMigrate)?;
-        this.status = info.status;
-        if this.found.is_changed() {
-            observer
-                .note("a pilot before this one was killed: what it changed in QEMU is put back");
-            if !is_under_way(this.status) {
-                this.found.put_back(this.monitor.as_mut(), false)?;
-            }
-        }
-        this.switch_on(observer)?;
-        for name in this.found.lacking() {
-            observer.note(&format!("this QEMU has no {name}: its throttle is moved without it"));
-        }
-        Ok(this)
-    }
-
-    /// Puts back what a pilot that was killed left behind, by what stands in `memo`; whether there was anything.
-    ///
-    /// # Errors
-    /// When QEMU does not answer, or does not take it.
-    pub fn restore(monitor: &mut dyn Monitor, memo: Memo) -> Result<bool, PilotError> {
-        let mut found = Found::of(monitor, memo)?;
-        let changed = found.is_changed();
-        let info: MigrationInfo = query(monitor, &Command::QueryMigrate)?;
-        found.put_back(monitor, is_under_way(info.status))?;
-        Ok(changed)
-    }
-
-    fn switch_on(&mut self, observer: &mut dyn Observer) -> Result<(), PilotError> {
-        if self.options.at_limit == AtLimit::Postcopy {
-            let postcopy = Capability::PostcopyRam;
-            self.found
-                .switch(self.monitor.as_mut(), postcopy, true)
-                .map_err(|error| PilotError::Capability(postcopy.name(), error.reason()))?;
-        }
-        let auto_converge = Capability::AutoConverge;
-        let wanted = self.options.auto_converge;
-        if !wanted && !is_under_way(self.status) {
-            self.found.switch(self.monitor.as_mut(), auto_converge, false)?;
-        }
-        if !wanted || self.found.capability(auto_converge) == Some(true) {
-            return Ok(());
-        }
-        match self.found.switch(self.monitor.as_mut(), auto_converge, true) {
-            Ok(()) => Ok(()),
-            Err(error) if error.is_refusal() => {
-                observer.note(&format!(
-                    "auto-converge is off, and QEMU does not take it now ({}): the migration is only watched. To have \
-                     it steered, cancel it and begin it with auto-converge",
-                    error.reason()
-                ));
-                self.options.auto_converge = false;
-                Ok(())
-            }
-            Err(error) => Err(error.into()),
-        }
-    }
-
     /// Begins a migration to `uri`.
     ///
     /// # Errors
@@ -207,7 +127,11 @@ impl Pilot {
                 if info.status.is_final() {
                     return Ok(Some(self.ended(under_way, &info)));
                 }
+                let known = under_way.escaped.is_some();
                 under_way.observe(&info);
+                if let Some(escaped) = under_way.escaped.filter(|_| !known) {
+                    observer.note(&escaped.to_string());
+                }
                 match self.act(&mut under_way) {
                     Ok(()) => {}
                     // It says more when it is asked how it goes.
@@ -269,7 +193,7 @@ impl Pilot {
         };
         let cpus: Vec<CpuInfo> =
             query(self.monitor.as_mut(), &Command::QueryCpusFast).unwrap_or_default();
-        let course = Course::new(self.limits(), ram, cpus.len().max(1));
+        let course = Course::new(self.limits(), ram, Vcpus::new(&cpus));
         if self.options.auto_converge {
             self.found.straighten(self.monitor.as_mut())?;
         }
@@ -335,65 +259,6 @@ impl Pilot {
                 Err(error) if error.is_gone() => return Ok(()),
                 Err(error) => return Err(error),
             }
-        }
-    }
-
-    fn gone(&self, course: Course, error: &AskError) -> Bill {
-        let last = MigrationInfo::default();
-        if self.arrived {
-            return course.bill(Outcome::Completed, None, &last);
-        }
-        let reason = format!(
-            "{}; it did not say how the migration ended. If it was killed, the guest is lost here and its destination \
-             waits in vain; if its manager removed it, the guest runs there. Look at the destination",
-            error.reason()
-        );
-        course.bill(Outcome::InDoubt, Some(reason), &last)
-    }
-
-    fn ended(&mut self, course: Course, info: &MigrationInfo) -> Bill {
-        let (outcome, reason) = match info.status {
-            MigrationStatus::Completed => (Outcome::Completed, None),
-            MigrationStatus::Cancelled if self.gave_up => {
-                let limit = self.options.time_limit.unwrap_or_default().as_secs_f64();
-                let believed = &course.controller().verdict().text;
-                let reason = format!("the time limit of {limit:.1} s has passed: {believed}");
-                self.where_it_runs(Outcome::GaveUp, reason)
-            }
-            MigrationStatus::Cancelled => {
-                self.where_it_runs(Outcome::Cancelled, "it was called off".to_owned())
-            }
-            _ => {
-                let said = info.error_desc.clone();
-                let said = said.unwrap_or_else(|| "QEMU does not say why it failed".to_owned());
-                self.where_it_runs(Outcome::Failed, said)
-            }
-        };
-        course.bill(outcome, reason, info)
-    }
-
-    /// Whether the guest runs on here, as it should when it did not arrive.
-    fn where_it_runs(&mut self, outcome: Outcome, reason: String) -> (Outcome, Option<String>) {
-        let status: Result<StatusInfo, _> = query(self.monitor.as_mut(), &Command::QueryStatus);
-        match status {
-            Ok(status) if status.running || status.status == RunState::Paused => {
-                (outcome, Some(reason))
-            }
-            Ok(status) => (
-                Outcome::InDoubt,
-                Some(format!(
-                    "{reason}; and QEMU did not let the guest run on, it says {:?}. Make sure that it does not run at \
-                     the destination, then send `cont` here",
-                    status.status
-                )),
-            ),
-            Err(error) => (
-                Outcome::InDoubt,
-                Some(format!(
-                    "{reason}; and whether the guest runs on is not known: {}",
-                    error.reason()
-                )),
-            ),
         }
     }
 }

@@ -1,5 +1,6 @@
 use super::*;
 use crate::lever::{INITIAL, MAX, TAILSLOW};
+use crate::memo::Memo;
 use crate::model::{Model, Plot, Shared};
 
 #[derive(Debug, Default)]

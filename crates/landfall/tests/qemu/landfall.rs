@@ -3,8 +3,12 @@
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
+use std::sync::mpsc;
+use std::thread;
 
 use serde_json::Value;
+
+use crate::machine::PATIENCE;
 
 fn program() -> Command {
     let mut command = Command::new("setpriv");
@@ -59,8 +63,7 @@ impl Pilot {
 
     /// As Ctrl-C does.
     pub(crate) fn interrupt(&self) {
-        let id = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
+        send("INT", self.child.id());
     }
 
     pub(crate) fn kill(mut self) {
@@ -68,13 +71,34 @@ impl Pilot {
         self.child.wait().unwrap();
     }
 
-    /// Its exit code and its report, or what else it said.
+    /// Its exit code and its report, and what else it said. It is ended when it does not end by itself.
     pub(crate) fn end(mut self) -> (i32, Value, String) {
+        let id = self.child.id();
+        let (ended, end) = mpsc::channel();
+        let warden = thread::spawn(move || {
+            let late = end.recv_timeout(PATIENCE).is_err();
+            if late {
+                send("KILL", id);
+            }
+            late
+        });
         let mut said = String::new();
         self.said.read_to_string(&mut said).unwrap();
         let mut out = String::new();
         self.child.stdout.take().unwrap().read_to_string(&mut out).unwrap();
+        ended.send(()).unwrap();
+        assert!(!warden.join().unwrap(), "it does not end: {}", tail(&said));
         let status = self.child.wait().unwrap();
         (status.code().unwrap(), serde_json::from_str(&out).unwrap_or_default(), said)
     }
+}
+
+fn send(signal: &str, id: u32) {
+    let status = Command::new("kill").args(["-s", signal, &id.to_string()]).status();
+    assert!(status.unwrap().success());
+}
+
+/// The last lines.
+fn tail(said: &str) -> &str {
+    said.rmatch_indices('\n').nth(10).map_or(said, |(at, _)| &said[at..])
 }

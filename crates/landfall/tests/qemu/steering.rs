@@ -8,6 +8,9 @@ use crate::machine::{Pair, Qemu};
 
 /// Rewrites 128 MiB as fast as it can, over 125 MB/s.
 const BUSY: &str = "sweep,working-set=128MiB";
+/// What is said of a QEMU that does not throttle, although it says so. One time in some ten it comes to that on a busy host
+/// when a throttled migration is called off, by a race within QEMU.
+const NEVER_HELD_AGAIN: &str = "run on all the same";
 const LIGHT: &str = "sweep,working-set=16MiB,rate=20MB/s";
 
 fn begin(source: &mut Qemu, uri: &str) {
@@ -72,9 +75,16 @@ fn one_that_is_called_off_by_another_is_told_and_the_next_one_is_steered() {
     assert!(pair.source.is_running());
     assert_eq!(pair.source.settings().0["max-cpu-throttle"], 99);
     pair.renew_destination();
-    let second = Pilot::beside(&pair.source.for_pilot);
+    // Should this QEMU throttle no more (see `NEVER_HELD_AGAIN`), the guest does not arrive.
+    let limit = ["--time-limit", "30s"];
+    let second = Pilot::with(&pair.source.for_pilot, &limit);
     begin(&mut pair.source, &pair.uri);
     let (code, report, said) = second.end();
+    if said.contains(NEVER_HELD_AGAIN) {
+        assert_eq!((code, &report["outcome"]), (7, &json!("gave_up")), "{said}");
+        assert!(report["reason"].as_str().unwrap().contains(NEVER_HELD_AGAIN), "{report}");
+        return pair.assert_stayed();
+    }
     assert_eq!((code, &report["outcome"]), (0, &json!("completed")), "{said}");
     assert_eq!(report["max_throttle"], 0.95, "{report}");
     pair.assert_arrived();
