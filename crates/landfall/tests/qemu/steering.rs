@@ -1,6 +1,6 @@
 //! Migrations that go well.
 
-use landfall_qmp::{Command, MigrationStatus, ParametersUpdate};
+use landfall_qmp::{Capability, CapabilityState, Command, MigrationStatus, ParametersUpdate};
 use serde_json::json;
 
 use crate::landfall::{Pilot, report, run};
@@ -153,6 +153,24 @@ fn at_its_time_limit_a_guest_goes_over_whatever_the_downtime() {
     // Left to itself it goes on for half a minute, and with so soft a throttle for ever.
     assert_eq!(report["outcome"], "completed");
     assert_eq!(report["max_throttle"], 0.01, "{report}");
+    pair.assert_arrived();
+}
+
+#[test]
+#[ignore = "needs QEMU: cargo xtask test qemu"]
+fn at_its_time_limit_a_guest_goes_over_and_its_pages_follow() {
+    let mut pair = Pair::start(BUSY);
+    let postcopy = CapabilityState { capability: Capability::PostcopyRam, state: true };
+    pair.destination.client.execute(&Command::MigrateSetCapabilities(vec![postcopy])).unwrap();
+    let limits = ["--max-throttle", "1%", "--time-limit", "3s", "--on-limit", "postcopy"];
+    let mut arguments = vec!["migrate", &pair.uri, "--bandwidth", "125MB/s", "-o", "json"];
+    arguments.extend(limits);
+    let output = run(&arguments, &pair.source.for_pilot);
+    let report = report(&output);
+    assert_eq!(output.status.code(), Some(0), "{report}");
+    assert_eq!(report["outcome"], "completed");
+    let told = pair.source.client.execute(&Command::QueryMigrate).unwrap();
+    assert!(told["ram"]["postcopy-bytes"].as_u64().unwrap() > 0, "{told}");
     pair.assert_arrived();
 }
 
