@@ -6,15 +6,36 @@ mount -t proc none /proc
 mount -t sysfs none /sys
 mount -t tmpfs none /tmp
 
+while read -r module options; do
+    insmod "/modules/$module" $options
+done < /modules/order
+
 source=$(cat /sys/devices/system/clocksource/clocksource0/current_clocksource)
 echo "guest: up with $(nproc) processors, time by $source"
-[ "$lab" = power-off ] && poweroff -f
 # Without its first program a kernel cannot go on. It waits until it was heard: a crash tears what is on its way apart.
 [ "$lab" = crash ] && read -r _ && exit 1
 
 fault() {
     echo "$*" >> /tmp/faults
 }
+
+# Reads what was written to the disk.
+recheck() {
+    for file in /disk/file-?; do
+        [ "$(sha1sum < "$file")" = "$(cat "$file.sum")" ] || fault "$file is not on the disk as it was written"
+    done
+}
+
+mkdir /disk
+if [ "$lab" = read ]; then
+    mount -t ext4 -o ro /dev/vda /disk || fault "the disk is none"
+    echo x 2> /tmp/refusal > /dev/vda && fault "the disk can be written to"
+    recheck
+    [ -e /tmp/faults ] && sed 's/^/guest: fault: /' /tmp/faults
+    echo "guest: read $(ls /disk | grep -c sum) files"
+    poweroff -f
+fi
+mke2fs -F /dev/vda > /tmp/made 2>&1 && mount -t ext4 /dev/vda /disk || fault "there is no disk: $(cat /tmp/made)"
 
 # Writes files, copies them, and reads both again.
 files() {
@@ -28,6 +49,21 @@ files() {
         count=$((count + 1))
     done
     echo "$count" > /tmp/files
+}
+
+# Writes files to the disk, and reads each again from there and not from memory.
+disk() {
+    count=0
+    while [ ! -e /tmp/finish ]; do
+        file=/disk/file-$((count % 8))
+        head -c 300000 /dev/urandom > /tmp/made
+        sha1sum < /tmp/made > "$file.sum"
+        dd if=/tmp/made of="$file" bs=64k conv=fsync 2> /tmp/said || fault "a file cannot be written: $(cat /tmp/said)"
+        echo 1 > /proc/sys/vm/drop_caches
+        [ "$(sha1sum < "$file")" = "$(cat "$file.sum")" ] || fault "$file is not what was written"
+        count=$((count + 1))
+    done
+    echo "$count" > /tmp/written
 }
 
 # Reads the time, which must never go back, whichever processor reads it.
@@ -54,6 +90,7 @@ memory() {
 }
 
 files &
+disk &
 clock &
 memory &
 echo "guest: at work"
@@ -63,6 +100,8 @@ while read -r word && [ "$word" != finish ]; do
 done
 touch /tmp/finish
 wait
+umount /disk && mount -t ext4 -o ro /dev/vda /disk || fault "the disk does not come back"
+recheck
 
 dmesg | grep -iE 'stall|lockup|hung task|backwards|BUG:|Oops|WARNING:' > /tmp/trouble &&
     fault "the kernel complains: $(cat /tmp/trouble)"
@@ -70,6 +109,6 @@ if [ -e /tmp/faults ]; then
     sed 's/^/guest: fault: /' /tmp/faults
     echo "guest: checked, with faults"
 else
-    echo "guest: checked, all right: $(cat /tmp/files) files, $(cat /tmp/memory) runs of memtester"
+    echo "guest: checked, all right: $(cat /tmp/files) files, $(cat /tmp/written) on the disk, $(cat /tmp/memory) runs of memtester"
 fi
 poweroff -f

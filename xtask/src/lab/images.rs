@@ -15,7 +15,9 @@ const GUEST: &str = include_str!("guest.sh");
 const WRITER: &str = include_str!("writer.sh");
 
 /// KVM on the processor that QEMU emulates, with the options of each module.
-const HOST_MODULES: [(&str, &str); 1] = [("kvm_amd", "nested=0")];
+const HOST_MODULES: &[(&str, &str)] = &[("kvm_amd", "nested=0")];
+/// What a guest has of its own for its devices.
+const GUEST_MODULES: &[(&str, &str)] = &[("virtio_mmio", ""), ("virtio_blk", "")];
 
 /// Builds the disk of a lab machine, with that of a guest in it; its path.
 pub(super) fn host_disk(workspace: &Workspace, packages: &Packages) -> Result<PathBuf, String> {
@@ -36,7 +38,7 @@ pub(super) fn host_disk(workspace: &Workspace, packages: &Packages) -> Result<Pa
     for library in libraries(&programs)? {
         disk.copy(&library, &inside(&library))?;
     }
-    add_modules(&mut disk, packages)?;
+    add_modules(&mut disk, packages, HOST_MODULES)?;
     disk.copy(&packages.kernel()?, "boot/vmlinuz")?;
     disk.program("boot/guest", &guest_disk(packages)?);
     written(workspace, "host.cpio", disk)
@@ -65,18 +67,23 @@ fn guest_disk(packages: &Packages) -> Result<Vec<u8>, String> {
     for library in libraries(&[memtester])? {
         disk.copy(&library, &inside(&library))?;
     }
+    add_modules(&mut disk, packages, GUEST_MODULES)?;
     Ok(disk.finish())
 }
 
-/// Adds the modules that a lab machine loads, with a list of them in the right order.
-fn add_modules(disk: &mut Archive, packages: &Packages) -> Result<(), String> {
+/// Adds modules with their options, and what they need, with a list of them in the right order.
+fn add_modules(
+    disk: &mut Archive,
+    packages: &Packages,
+    wanted: &[(&str, &str)],
+) -> Result<(), String> {
     let modules = Modules::below(&packages.modules()?)?;
-    let wanted = HOST_MODULES.map(|(name, _)| name);
+    let names: Vec<_> = wanted.iter().map(|(name, _)| *name).collect();
     let mut order = String::new();
-    for path in modules.with_needs(&wanted)? {
+    for path in modules.with_needs(&names)? {
         let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let name = file.trim_end_matches(".ko").replace('-', "_");
-        let options = HOST_MODULES.iter().find(|(wanted, _)| *wanted == name);
+        let options = wanted.iter().find(|(wanted, _)| *wanted == name);
         order += &format!("{file} {}\n", options.map_or("", |(_, options)| options));
         disk.copy(&path, &format!("modules/{file}"))?;
     }

@@ -1,5 +1,6 @@
 //! What is tried in a lab machine.
 
+use std::fs::File;
 use std::process::Command;
 
 use serde_json::Value;
@@ -15,9 +16,9 @@ pub(super) struct Trial {
 }
 
 pub(super) const TRIALS: &[Trial] = &[
-    Trial { name: "Linux boots and powers off", run: power_off },
     Trial { name: "Linux crashes and asks for a reset", run: crash },
     Trial { name: "Linux works through ten migrations", run: migrations },
+    Trial { name: "Linux finds on its disk what it wrote, and powers off", run: read },
 ];
 
 /// The exit code of a process whose guest asked for a reset.
@@ -29,12 +30,17 @@ const FIRST_PORT: u16 = 4444;
 const CONDITIONS: [&str; 7] =
     ["--verify", "--bandwidth", "16MB/s", "--max-downtime", "4s", "--peer-timeout", "120s"];
 
+/// The disk of the guests.
+const DISK: &str = "/tmp/disk";
+const DISK_SIZE: u64 = 16 << 20;
+
 /// Boots a guest, and waits for its first words.
-fn boot(host: &mut Host, words: &str) -> Result<Process, String> {
+fn boot(host: &mut Host, words: &str, disk: &str) -> Result<Process, String> {
     let command_line = format!("console=ttyS0 loglevel=1 panic=-1 {words}");
     let files = ["--kernel", "/boot/vmlinuz", "--initrd", "/boot/guest"];
     let size = ["--machine", "kvm", "--cpus", "2", "--memory", "160MiB"];
-    let arguments = [&files[..], &size, &["--cmdline", &command_line]].concat();
+    let own = ["--cmdline", &command_line, "--disk", disk];
+    let arguments = [&files[..], &size, &own].concat();
     let process = host.start(&arguments)?;
     let up = host.line(&process, "guest: up")?;
     if up.ends_with("with 2 processors, time by kvm-clock") {
@@ -44,21 +50,24 @@ fn boot(host: &mut Host, words: &str) -> Result<Process, String> {
     }
 }
 
-fn power_off(host: &mut Host) -> Result<(), String> {
-    let process = boot(host, "lab=power-off")?;
-    host.end(&process)
+/// A disk with nothing on it.
+fn empty_disk() -> Result<(), String> {
+    let made = File::create(DISK).and_then(|file| file.set_len(DISK_SIZE));
+    made.map_err(|error| format!("there is no room for a disk: {error}"))
 }
 
 /// A kernel that has crashed restarts the machine, by whatever way it finds.
 fn crash(host: &mut Host) -> Result<(), String> {
-    let mut process = boot(host, "lab=crash")?;
+    empty_disk()?;
+    let mut process = boot(host, "lab=crash", DISK)?;
     process.type_line("crash")?;
     host.end_with(&process, RESET)
 }
 
 /// One guest life, from process to process, while it works and checks what it does.
 fn migrations(host: &mut Host) -> Result<(), String> {
-    let mut process = boot(host, "lab=work")?;
+    empty_disk()?;
+    let mut process = boot(host, "lab=work", DISK)?;
     host.line(&process, "guest: at work")?;
     for number in 1..=MIGRATIONS {
         let uri = format!("tcp:127.0.0.1:{}", FIRST_PORT + number);
@@ -75,6 +84,17 @@ fn migrations(host: &mut Host) -> Result<(), String> {
     println!("{NEWS}{checked}");
     if !checked.starts_with("guest: checked, all right") {
         return Err(host.telling(checked));
+    }
+    host.end(&process)
+}
+
+/// Another guest reads the disk that the one of the migrations has left.
+fn read(host: &mut Host) -> Result<(), String> {
+    let process = boot(host, "lab=read", &format!("{DISK},readonly"))?;
+    let found = host.line(&process, "guest: ")?;
+    println!("{NEWS}{found}");
+    if found != "guest: read 8 files" {
+        return Err(host.telling(found));
     }
     host.end(&process)
 }
