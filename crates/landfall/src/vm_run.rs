@@ -9,7 +9,7 @@ use clap::{Args, ValueEnum};
 use landfall_converge::{ByteRate, Bytes};
 use landfall_migrate::machine::MachineKind;
 use landfall_migrate::options::Uri;
-use landfall_vmm::devices::{DiskChoice, SerialChoice};
+use landfall_vmm::devices::{DiskChoice, NetChoice, SerialChoice};
 use landfall_vmm::machine::{Configuration, DirtyLogChoice, Guest, KernelGuest};
 use landfall_vmm::pc::BootFiles;
 use landfall_vmm::probe::Workload;
@@ -123,6 +123,10 @@ pub(crate) struct KernelArgs {
     /// migration must find it at the same path.
     #[arg(long, value_name = "DISK", requires = "kernel", conflicts_with_all = ["probe", "incoming"])]
     pub(crate) disk: Vec<DiskChoice>,
+    /// A network card for it at a tap of this host, as in tap=NAME or tap=NAME,mac=ADDRESS; may be given more than once. The
+    /// destination of a migration must have a tap of that name.
+    #[arg(long, value_name = "CARD", requires = "kernel", conflicts_with_all = ["probe", "incoming"])]
+    pub(crate) net: Vec<NetChoice>,
 }
 
 impl KernelArgs {
@@ -133,7 +137,8 @@ impl KernelArgs {
             // Another process may be somewhere else.
             DiskChoice { path: absolute(&disk.path).unwrap_or(disk.path), ..disk }
         });
-        let guest = KernelGuest { disks: disks.collect(), ..KernelGuest::default() };
+        let (disks, cards) = (disks.collect(), self.net);
+        let guest = KernelGuest { disks, cards, ..KernelGuest::default() };
         self.kernel.map(|kernel| (BootFiles { kernel, initrd, command_line }, guest))
     }
 }

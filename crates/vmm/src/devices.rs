@@ -10,8 +10,11 @@ pub use board::{Board, DeviceStateError, SavedDevices};
 pub use probe_board::ProbeBoard;
 pub use serial::{Interrupt, SavedSerial, SerialPort};
 pub use serial_line::{ParseSerialError, SerialChoice, SerialLine, SerialLineError};
-pub(crate) use virtio::{Block, VirtioDevice};
-pub use virtio::{Disk, DiskChoice, DiskError, Flusher, ParseDiskError, SavedQueue, SavedVirtio};
+pub(crate) use virtio::{Announcement, Block, Model, Net, VirtioDevice};
+pub use virtio::{
+    Disk, DiskChoice, DiskError, Flusher, Mac, NetChoice, NetError, ParseDiskError, ParseMacError,
+    ParseNetError, Port, SavedQueue, SavedVirtio,
+};
 
 /// Where the first serial port of a PC is.
 pub(crate) const SERIAL_BASE: u16 = 0x3F8;

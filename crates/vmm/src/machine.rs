@@ -25,7 +25,7 @@ pub use self::host_side::HostSide;
 pub use self::incoming_host::IncomingHost;
 use self::movable::GateThrottle;
 pub use self::movable::Movable;
-use crate::devices::{Board, DeviceStateError, DiskError};
+use crate::devices::{Board, DeviceStateError, DiskError, NetError};
 use crate::kvm::{KvmError, is_available};
 use crate::memory::{GuestRam, MemoryError};
 use crate::pc::BootError;
@@ -79,12 +79,15 @@ pub enum VmError {
     /// More vCPUs than a PC has.
     #[error("a PC cannot have {0} vCPUs; choose 1 to {1}")]
     TooManyVcpus(usize, usize),
-    /// More disks than a PC has.
-    #[error("a PC cannot have {0} disks; choose {1} at most")]
-    TooManyDisks(usize, usize),
+    /// More devices than a PC has.
+    #[error("a PC cannot have {0} disks and network cards; choose {1} at most")]
+    TooManyDevices(usize, usize),
     /// A disk.
     #[error(transparent)]
     Disk(#[from] DiskError),
+    /// A network card.
+    #[error(transparent)]
+    Net(#[from] NetError),
     /// The host's processor cannot be described.
     #[error(
         "this host has more processor features than KVM takes; this is a mistake in Landfall, please report it"

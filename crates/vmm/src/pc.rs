@@ -18,5 +18,5 @@ pub use acpi::AcpiError;
 pub use board::PcBoard;
 pub use boot::{BootError, BootFiles, boot};
 pub use features::features;
-pub use map::{MAX_DISKS, MAX_VCPUS};
+pub use map::{MAX_DEVICES, MAX_VCPUS};
 pub use processor::Processor;

@@ -37,6 +37,12 @@ if [ "$lab" = read ]; then
 fi
 mke2fs -F /dev/vda > /tmp/made 2>&1 && mount -t ext4 /dev/vda /disk || fault "there is no disk: $(cat /tmp/made)"
 
+# What comes on a connection to the outside goes back there, for as long as there is something.
+connection() {
+    ip addr add 10.9.0.2/24 dev eth0 && ip link set eth0 up || fault "there is no network"
+    nc 10.9.0.1 5000 -e cat || fault "the connection is lost"
+}
+
 # Writes files, copies them, and reads both again.
 files() {
     count=0
@@ -89,6 +95,7 @@ memory() {
     echo "$count" > /tmp/memory
 }
 
+connection &
 files &
 disk &
 clock &

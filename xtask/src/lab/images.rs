@@ -14,10 +14,11 @@ const HOST: &str = include_str!("host.sh");
 const GUEST: &str = include_str!("guest.sh");
 const WRITER: &str = include_str!("writer.sh");
 
-/// KVM on the processor that QEMU emulates, with the options of each module.
-const HOST_MODULES: &[(&str, &str)] = &[("kvm_amd", "nested=0")];
+/// KVM on the processor that QEMU emulates, and taps, with the options of each module.
+const HOST_MODULES: &[(&str, &str)] = &[("kvm_amd", "nested=0"), ("tun", "")];
 /// What a guest has of its own for its devices.
-const GUEST_MODULES: &[(&str, &str)] = &[("virtio_mmio", ""), ("virtio_blk", "")];
+const GUEST_MODULES: &[(&str, &str)] =
+    &[("virtio_mmio", ""), ("virtio_blk", ""), ("virtio_net", "")];
 
 /// Builds the disk of a lab machine, with that of a guest in it; its path.
 pub(super) fn host_disk(workspace: &Workspace, packages: &Packages) -> Result<PathBuf, String> {

@@ -1,5 +1,6 @@
 //! What happens inside a lab machine: one trial after the other, until one fails.
 
+mod connection;
 mod host;
 mod trials;
 

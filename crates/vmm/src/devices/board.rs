@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use serde::{Deserialize, Serialize};
 
 use super::serial::SavedSerial;
-use super::virtio::{DiskError, Flusher, SavedVirtio};
+use super::virtio::{DiskError, Flusher, NetError, SavedVirtio};
 use crate::kvm::{KvmError, SavedChipset};
 use crate::vcpu::Ending;
 
@@ -25,7 +25,7 @@ pub trait Board: Debug + Send + Sync {
     /// The guest writes where it has no memory: nowhere where nothing is.
     fn write_memory(&self, _address: u64, _data: &[u8]) {}
 
-    /// Takes what only one machine may have: its disks. Does nothing where it has them already.
+    /// Takes what only one machine may have: its disks and taps. Does nothing where it has them already.
     ///
     /// # Errors
     /// When another machine has them.
@@ -72,6 +72,9 @@ pub struct SavedDevices {
     /// The disks, in their order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub disks: Vec<SavedVirtio>,
+    /// The network cards, in their order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cards: Vec<SavedVirtio>,
 }
 
 /// The saved devices do not fit.
@@ -88,6 +91,9 @@ pub enum DeviceStateError {
     /// Another number of disks.
     #[error("the saved state has {0} disks, the machine has {1}")]
     Disks(usize, usize),
+    /// Another number of network cards.
+    #[error("the saved state has {0} network cards, the machine has {1}")]
+    Cards(usize, usize),
     /// The guest uses what this version does not have.
     #[error(
         "the guest uses features {0:#x} of a device that this version of Landfall does not have; move it to a newer one"
@@ -101,6 +107,9 @@ pub enum DeviceStateError {
     /// A disk.
     #[error(transparent)]
     Disk(#[from] DiskError),
+    /// A network card.
+    #[error(transparent)]
+    Net(#[from] NetError),
     /// KVM refused.
     #[error(transparent)]
     Kvm(#[from] KvmError),

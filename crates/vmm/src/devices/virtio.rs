@@ -1,24 +1,35 @@
 //! Devices by the virtio standard, version 1.2: those that a guest's own drivers know, and that cost few exits.
 
+mod announcement;
 mod block;
 mod device;
 mod disk;
 mod flusher;
+mod mac;
+mod net;
+mod port;
 mod registers;
 mod saved;
+mod tap;
 mod worker;
 
 use std::io;
+use std::sync::Arc;
 
 use virtio_queue::DescriptorChain;
 use vm_memory::GuestMemoryMmap;
 use vm_memory::bitmap::AtomicBitmap;
 
+pub(crate) use self::announcement::Announcement;
 pub(crate) use self::block::Block;
 pub(crate) use self::device::VirtioDevice;
 pub use self::disk::{Disk, DiskChoice, DiskError, ParseDiskError};
 pub use self::flusher::Flusher;
+pub use self::mac::{Mac, ParseMacError};
+pub(crate) use self::net::Net;
+pub use self::port::Port;
 pub use self::saved::{SavedQueue, SavedVirtio};
+pub use self::tap::{NetChoice, NetError, ParseNetError};
 
 /// Guest memory in which every write of a device is noted.
 pub(crate) type DeviceMemory = GuestMemoryMmap<AtomicBitmap>;
@@ -55,12 +66,37 @@ pub(crate) trait Model: Send {
     /// What the guest can read of how the device is made.
     fn configuration(&self) -> Vec<u8>;
 
-    /// Carries out one request of a guest that has agreed to `features`: how many bytes were written for the guest to
-    /// read.
+    /// How many queues it has.
+    fn queues(&self) -> usize {
+        1
+    }
+
+    /// What else than the guest gives it work.
+    fn waker(&self) -> Option<Arc<dyn Waker>> {
+        None
+    }
+
+    /// Whether it would do something with a request in `queue` now.
+    fn has_work(&mut self, _queue: usize) -> bool {
+        true
+    }
+
+    /// Carries out one request in `queue`, of a guest that has agreed to `features`: how many bytes were written for the
+    /// guest to read.
     fn serve(
         &mut self,
         memory: &DeviceMemory,
+        queue: usize,
         request: &DescriptorChain<&DeviceMemory>,
         features: u64,
     ) -> Result<u32, Malformed>;
+}
+
+/// What else than the guest gives a device work.
+pub(crate) trait Waker: Send + Sync {
+    /// Returns when there is some; false when there will be none any more.
+    fn wait(&self) -> bool;
+
+    /// Ends the waiting, now and for good.
+    fn end(&self);
 }

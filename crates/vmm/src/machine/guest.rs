@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::devices::DiskChoice;
+use crate::devices::{DiskChoice, NetChoice};
 use crate::pc::Processor;
 use crate::probe::Workload;
 
@@ -26,4 +26,7 @@ pub struct KernelGuest {
     /// Its disks.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub disks: Vec<DiskChoice>,
+    /// Its network cards.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cards: Vec<NetChoice>,
 }

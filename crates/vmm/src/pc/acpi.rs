@@ -55,8 +55,8 @@ fn bytes(aml: &dyn Aml) -> Vec<u8> {
     buffer.0
 }
 
-/// Writes the tables of a machine with `vcpus` vCPUs and `disks` disks; the address where a kernel begins to read them.
-pub(super) fn write_tables(ram: &GuestRam, vcpus: usize, disks: usize) -> Result<u64, AcpiError> {
+/// Writes the tables of a machine with `vcpus` vCPUs and `devices` virtio devices; the address where a kernel begins to read them.
+pub(super) fn write_tables(ram: &GuestRam, vcpus: usize, devices: usize) -> Result<u64, AcpiError> {
     // The root pointer comes first, where kernels look for it that are not told.
     let mut next = ACPI_TABLES + Rsdp::len() as u64;
     let mut put = |table: &[u8]| {
@@ -68,7 +68,7 @@ pub(super) fn write_tables(ram: &GuestRam, vcpus: usize, disks: usize) -> Result
         ram.map().write_slice(table, GuestAddress(address))?;
         Ok(address)
     };
-    let devices = put(&devices(disks)?)?;
+    let devices = put(&table_of_devices(devices)?)?;
     let fixed = put(&fixed(devices))?;
     let processors = put(&processors(vcpus)?)?;
     let mut list = XSDT::new(OEM, TABLE, REVISION);
@@ -80,7 +80,7 @@ pub(super) fn write_tables(ram: &GuestRam, vcpus: usize, disks: usize) -> Result
 }
 
 /// The table of devices, with what sleep type is power-off.
-fn devices(disks: usize) -> Result<Vec<u8>, AcpiError> {
+fn table_of_devices(count: usize) -> Result<Vec<u8>, AcpiError> {
     let mut table = Sdt::new(*b"DSDT", 36, 6, OEM, TABLE, REVISION);
     // A line of its own, sensitive to edges, active when high.
     let line = Interrupt::new(true, true, false, false, SERIAL_LINE);
@@ -90,7 +90,7 @@ fn devices(disks: usize) -> Result<Vec<u8>, AcpiError> {
     let resources = Name::new(Path::new("_CRS"), &ResourceTemplate::new(vec![&line, &ports]));
     let serial = Device::new(Path::new("COM1"), vec![&identity, &number, &resources]);
     table.append_slice(&bytes(&Scope::new(Path::new("_SB_"), vec![&serial])));
-    for number in 0..disks {
+    for number in 0..count {
         table.append_slice(&virtio_device(number).ok_or(AcpiError::TooLarge)?);
     }
     let power_off = Package::new(vec![&SOFT_OFF, &0u8, &0u8, &0u8]);

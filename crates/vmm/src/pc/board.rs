@@ -1,15 +1,16 @@
 //! The devices of the PC.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::map::{
     DEVICE_ROOM, DEVICES, KEYBOARD_CONTROLLER_PORT, KEYBOARD_RESET, RESET_PORT, RESET_VALUE,
     SERIAL_LINE, SLEEP_CONTROL_PORT, SLEEP_STATUS_PORT, SOFT_OFF, device_place,
 };
 use crate::devices::{
-    Block, Board, DeviceStateError, Disk, Flusher, Interrupt, SavedDevices, SerialLine, SerialPort,
-    VirtioDevice, serial_register,
+    Announcement, Block, Board, DeviceStateError, Disk, Flusher, Interrupt, Model, Net, Port,
+    SavedDevices, SerialLine, SerialPort, VirtioDevice, serial_register,
 };
 use crate::kvm::KvmVm;
 use crate::memory::GuestRam;
@@ -21,8 +22,16 @@ pub struct PcBoard {
     vm: Arc<KvmVm>,
     serial: Arc<SerialPort>,
     disks: Vec<Arc<Disk>>,
-    /// A device for each disk.
+    ports: Vec<Arc<Port>>,
+    /// A device for each disk, and then for each port.
     devices: Vec<VirtioDevice>,
+    /// Set where a guest has come from somewhere else, and the network has not been told.
+    arrived: AtomicBool,
+    announcement: Mutex<Option<Announcement>>,
+}
+
+fn boxed(model: impl Model + 'static) -> Box<dyn Model> {
+    Box::new(model)
 }
 
 /// One line into the interrupt controllers.
@@ -42,26 +51,44 @@ impl PcBoard {
     /// serial port.
     ///
     /// # Errors
-    /// When there are more disks than lines for them, or the system gives no threads.
+    /// When there are more disks and ports than lines for them, or the system gives no threads.
     pub fn new(
         vm: &Arc<KvmVm>,
         ram: &Arc<GuestRam>,
         line: &Arc<SerialLine>,
         disks: Vec<Arc<Disk>>,
+        ports: Vec<Arc<Port>>,
     ) -> io::Result<Self> {
         let interrupt = Arc::new(Line { vm: Arc::clone(vm), number: SERIAL_LINE });
         let serial = Arc::new(SerialPort::new(line.output(), Some(interrupt)));
         // Until the guest runs nothing is received.
         serial.stop();
         line.connect(&serial);
-        let device = |(number, disk): (usize, &Arc<Disk>)| {
+        let blocks = disks.iter().enumerate();
+        let blocks = blocks.map(|(number, disk)| boxed(Block::new(Arc::clone(disk), number)));
+        let cards = ports.iter().map(|port| boxed(Net::new(Arc::clone(port))));
+        let device = |(number, model): (usize, Box<dyn Model>)| {
             let (_, number_of_line) = device_place(number).ok_or(io::ErrorKind::InvalidInput)?;
             let line = Line { vm: Arc::clone(vm), number: number_of_line };
-            let model = Block::new(Arc::clone(disk), number);
-            VirtioDevice::new(Box::new(model), ram, Arc::new(line))
+            VirtioDevice::new(model, ram, Arc::new(line))
         };
-        let devices = disks.iter().enumerate().map(device).collect::<io::Result<_>>()?;
-        Ok(Self { vm: Arc::clone(vm), serial, disks, devices })
+        let devices = blocks.chain(cards).enumerate().map(device).collect::<io::Result<_>>()?;
+        let (arrived, announcement) = (AtomicBool::new(false), Mutex::new(None));
+        Ok(Self { vm: Arc::clone(vm), serial, disks, ports, devices, arrived, announcement })
+    }
+
+    fn announcement(&self) -> MutexGuard<'_, Option<Announcement>> {
+        self.announcement.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells the network that a guest that has come is here now.
+    fn announce(&self) {
+        if !self.ports.is_empty() && self.arrived.swap(false, Ordering::AcqRel) {
+            let begun = Announcement::begin(&self.ports);
+            let begun = begun
+                .inspect_err(|error| tracing::warn!("the guest is told of once only: {error}"));
+            *self.announcement() = begun.ok();
+        }
     }
 
     /// The device that has `address`, and how far behind the device's beginning that is.
@@ -123,11 +150,15 @@ impl Board for PcBoard {
     }
 
     fn claim(&self) -> Result<(), DeviceStateError> {
-        Ok(self.disks.iter().try_for_each(|disk| disk.lock())?)
+        self.disks.iter().try_for_each(|disk| disk.lock())?;
+        Ok(self.ports.iter().try_for_each(|port| port.claim())?)
     }
 
     fn let_go(&self) {
+        // It is no longer here.
+        *self.announcement() = None;
         self.disks.iter().for_each(|disk| disk.unlock());
+        self.ports.iter().for_each(|port| port.let_go());
     }
 
     fn flusher(&self) -> Option<Flusher> {
@@ -139,6 +170,7 @@ impl Board for PcBoard {
     fn start(&self) {
         self.serial.start();
         self.devices.iter().for_each(VirtioDevice::start);
+        self.announce();
     }
 
     fn stop(&self) {
@@ -149,22 +181,29 @@ impl Board for PcBoard {
     fn save(&self) -> Result<SavedDevices, DeviceStateError> {
         // The destination may be on another host, which sees only what has reached the disk.
         self.disks.iter().try_for_each(|disk| disk.flush())?;
+        let (disks, cards) = self.devices.split_at(self.disks.len());
         Ok(SavedDevices {
             serial: self.serial.save(),
             chipset: Some(self.vm.save_chipset()?),
-            disks: self.devices.iter().map(VirtioDevice::save).collect(),
+            disks: disks.iter().map(VirtioDevice::save).collect(),
+            cards: cards.iter().map(VirtioDevice::save).collect(),
         })
     }
 
     fn load(&self, saved: &SavedDevices) -> Result<(), DeviceStateError> {
         let chipset = saved.chipset.as_ref().ok_or(DeviceStateError::NoChipset)?;
-        if saved.disks.len() != self.devices.len() {
-            return Err(DeviceStateError::Disks(saved.disks.len(), self.devices.len()));
+        let (disks, cards) = (self.disks.len(), self.ports.len());
+        if saved.disks.len() != disks {
+            return Err(DeviceStateError::Disks(saved.disks.len(), disks));
+        }
+        if saved.cards.len() != cards {
+            return Err(DeviceStateError::Cards(saved.cards.len(), cards));
         }
         self.vm.load_chipset(chipset)?;
-        for (device, saved) in self.devices.iter().zip(&saved.disks) {
+        for (device, saved) in self.devices.iter().zip(saved.disks.iter().chain(&saved.cards)) {
             device.load(saved)?;
         }
+        self.arrived.store(true, Ordering::Release);
         self.serial.load(&saved.serial)
     }
 }

@@ -80,7 +80,7 @@ pub fn boot(
     files: &BootFiles,
     ram: &GuestRam,
     vcpus: usize,
-    disks: usize,
+    devices: usize,
 ) -> Result<FlatEntry, BootError> {
     let kernel = Kernel::load(&files.kernel, ram)?;
     let initrd = match &files.initrd {
@@ -88,7 +88,7 @@ pub fn boot(
         None => None,
     };
     write_command_line(&files.command_line, &kernel, ram)?;
-    let tables = write_tables(ram, vcpus, disks)?;
+    let tables = write_tables(ram, vcpus, devices)?;
     write_restart(ram)?;
     let start = Start { ram, tables, initrd };
     match kernel.form {

@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-/// More disks do not fit onto lines of their own.
-pub const MAX_DISKS: usize = 8;
+/// More disks and network cards do not fit onto lines of their own.
+pub const MAX_DEVICES: usize = 8;
 const _: () = assert!(DEVICE_LINES.end - DEVICE_LINES.start == 8);
 
 /// More do not fit into identifiers of a byte, of which one is for all and one for the I/O APIC.

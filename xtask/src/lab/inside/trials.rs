@@ -5,6 +5,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
+use super::connection::Connection;
 use super::host::{Host, Process};
 use crate::command::output;
 use crate::lab::machine::NEWS;
@@ -33,13 +34,16 @@ const CONDITIONS: [&str; 7] =
 /// The disk of the guests.
 const DISK: &str = "/tmp/disk";
 const DISK_SIZE: u64 = 16 << 20;
+/// Their network card, and where the host waits for a connection.
+const CARD: &str = "tap=tap0,mac=52:54:00:12:34:56";
+const OUTSIDE: u16 = 5000;
 
 /// Boots a guest, and waits for its first words.
 fn boot(host: &mut Host, words: &str, disk: &str) -> Result<Process, String> {
     let command_line = format!("console=ttyS0 loglevel=1 panic=-1 {words}");
     let files = ["--kernel", "/boot/vmlinuz", "--initrd", "/boot/guest"];
     let size = ["--machine", "kvm", "--cpus", "2", "--memory", "160MiB"];
-    let own = ["--cmdline", &command_line, "--disk", disk];
+    let own = ["--cmdline", &command_line, "--disk", disk, "--net", CARD];
     let arguments = [&files[..], &size, &own].concat();
     let process = host.start(&arguments)?;
     let up = host.line(&process, "guest: up")?;
@@ -67,8 +71,10 @@ fn crash(host: &mut Host) -> Result<(), String> {
 /// One guest life, from process to process, while it works and checks what it does.
 fn migrations(host: &mut Host) -> Result<(), String> {
     empty_disk()?;
+    let mut connection = Connection::expected_at(OUTSIDE)?;
     let mut process = boot(host, "lab=work", DISK)?;
     host.line(&process, "guest: at work")?;
+    connection.flows().map_err(|error| host.telling(error))?;
     for number in 1..=MIGRATIONS {
         let uri = format!("tcp:127.0.0.1:{}", FIRST_PORT + number);
         let mut destination = host.start(&["--incoming", &uri])?;
@@ -76,9 +82,12 @@ fn migrations(host: &mut Host) -> Result<(), String> {
         println!("{NEWS}migration {number}: {report}");
         destination.type_line(&format!("is it there after {number}?"))?;
         host.line(&destination, &format!("guest: is it there after {number}?"))?;
+        connection.flows().map_err(|error| host.telling(error))?;
         host.quit(&process)?;
         process = destination;
     }
+    let bytes = connection.finish().map_err(|error| host.telling(error))?;
+    println!("{NEWS}{bytes} bytes went round on the guest's connection");
     process.type_line("finish")?;
     let checked = host.line(&process, "guest: checked")?;
     println!("{NEWS}{checked}");

@@ -106,6 +106,7 @@ impl Model for Block {
     fn serve(
         &mut self,
         memory: &DeviceMemory,
+        _queue: usize,
         request: &DescriptorChain<&DeviceMemory>,
         features: u64,
     ) -> Result<u32, Malformed> {

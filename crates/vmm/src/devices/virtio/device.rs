@@ -6,19 +6,20 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::{io, thread};
 
-use virtio_queue::{Queue, QueueT as _};
+use virtio_queue::{Queue, QueueT};
 
 use super::registers::{self, Progress};
 use super::saved::SavedVirtio;
 use super::worker::{Control, Shared, Work, lock};
-use super::{EVENT_INDEX, INDIRECT, Model, QUEUE_SIZE, VERSION_1};
+use super::{EVENT_INDEX, INDIRECT, Model, QUEUE_SIZE, VERSION_1, Waker};
 use crate::devices::{DeviceStateError, Interrupt};
 use crate::memory::GuestRam;
 
-/// A virtio device with one queue.
+/// A virtio device.
 pub(crate) struct VirtioDevice {
     shared: Arc<Shared>,
-    worker: Option<JoinHandle<()>>,
+    waker: Option<Arc<dyn Waker>>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 impl fmt::Debug for VirtioDevice {
@@ -37,23 +38,36 @@ impl VirtioDevice {
         ram: &Arc<GuestRam>,
         interrupt: Arc<dyn Interrupt>,
     ) -> io::Result<Self> {
-        let queue = Queue::new(QUEUE_SIZE).map_err(io::Error::other)?;
+        let queues = (0..model.queues()).map(|_| Queue::new(QUEUE_SIZE));
+        let queues = queues.collect::<Result<Vec<_>, _>>().map_err(io::Error::other)?;
+        let waker = model.waker();
         let shared = Arc::new(Shared {
             kind: model.kind(),
             offered: model.features() | VERSION_1 | EVENT_INDEX | INDIRECT,
             configuration: model.configuration(),
+            queues: u32::try_from(queues.len()).map_err(io::Error::other)?,
             ram: Arc::clone(ram),
             interrupt,
             interrupts: AtomicU32::new(0),
             hurry: AtomicBool::new(true),
             control: Mutex::new(Control::default()),
             changed: Condvar::new(),
-            work: Mutex::new(Work { queue, model }),
+            work: Mutex::new(Work { queues, model }),
         });
-        let working = Arc::clone(&shared);
-        let worker = thread::Builder::new().name("device".to_owned());
-        let worker = worker.spawn(move || working.work_on())?;
-        Ok(Self { shared, worker: Some(worker) })
+        // From here on it ends its threads, also where there is none for the second.
+        let mut device = Self { shared, waker, threads: Vec::new() };
+        let working = Arc::clone(&device.shared);
+        device.spawn("device", move || working.work_on())?;
+        if let Some(waker) = device.waker.clone() {
+            let listening = Arc::clone(&device.shared);
+            device.spawn("device-waker", move || listening.listen(waker.as_ref()))?;
+        }
+        Ok(device)
+    }
+
+    fn spawn(&mut self, name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<()> {
+        self.threads.push(thread::Builder::new().name(name.to_owned()).spawn(body)?);
+        Ok(())
     }
 
     /// The guest reads from the device, `offset` bytes behind its beginning.
@@ -106,7 +120,11 @@ impl VirtioDevice {
             features: progress.features,
             selected_queue: progress.selected_queue,
             interrupts: self.shared.interrupts.load(Ordering::Acquire),
-            queues: vec![lock(&self.shared.work).queue.state().into()],
+            queues: lock(&self.shared.work)
+                .queues
+                .iter()
+                .map(|queue| queue.state().into())
+                .collect(),
         }
     }
 
@@ -118,8 +136,11 @@ impl VirtioDevice {
         if saved.features & !self.shared.offered != 0 {
             return Err(DeviceStateError::Features(saved.features & !self.shared.offered));
         }
-        let [queue] = &saved.queues[..] else { return Err(DeviceStateError::Queue) };
-        let queue = queue.queue(self.shared.ram.map())?;
+        let queues = saved.queues.iter().map(|queue| queue.queue(self.shared.ram.map()));
+        let queues = queues.collect::<Result<Vec<_>, _>>()?;
+        if queues.len() != self.shared.queues as usize {
+            return Err(DeviceStateError::Queue);
+        }
         lock(&self.shared.control).progress = Progress {
             status: saved.status,
             offered_half: saved.offered_half,
@@ -127,7 +148,7 @@ impl VirtioDevice {
             features: saved.features,
             selected_queue: saved.selected_queue,
         };
-        lock(&self.shared.work).queue = queue;
+        lock(&self.shared.work).queues = queues;
         self.shared.interrupts.store(saved.interrupts, Ordering::Release);
         Ok(())
     }
@@ -138,8 +159,11 @@ impl Drop for VirtioDevice {
         lock(&self.shared.control).closed = true;
         self.shared.hurry.store(true, Ordering::Relaxed);
         self.shared.changed.notify_all();
-        // A worker that panicked has said so already.
-        let _ = self.worker.take().map(JoinHandle::join);
+        if let Some(waker) = &self.waker {
+            waker.end();
+        }
+        // A thread that panicked has said so already.
+        self.threads.drain(..).for_each(|thread| drop(thread.join()));
     }
 }
 
@@ -147,7 +171,8 @@ impl Shared {
     fn register(&self, register: u64) -> u32 {
         let control = lock(&self.control);
         let progress = control.progress;
-        let has_queue = progress.selected_queue == 0;
+        let selected = progress.selected_queue as usize;
+        let has_queue = progress.selected_queue < self.queues;
         match register {
             registers::MAGIC => registers::MAGIC_VALUE,
             registers::VERSION => registers::THIS_VERSION,
@@ -155,7 +180,9 @@ impl Shared {
             registers::VENDOR => registers::THIS_VENDOR,
             registers::OFFERED => progress.half(self.offered),
             registers::QUEUE_MOST if has_queue => u32::from(QUEUE_SIZE),
-            registers::QUEUE_READY if has_queue => u32::from(lock(&self.work).queue.ready()),
+            registers::QUEUE_READY if has_queue => {
+                lock(&self.work).queues.get(selected).is_some_and(QueueT::ready).into()
+            }
             registers::INTERRUPTS => self.interrupts.load(Ordering::Acquire),
             registers::STATUS => progress.status,
             registers::SHARED_LOW | registers::SHARED_HIGH => u32::MAX,
@@ -184,7 +211,7 @@ impl Shared {
                 }
                 // From here on the worker has nothing to do.
                 control.progress = Progress::default();
-                lock(&self.work).queue.reset();
+                lock(&self.work).queues.iter_mut().for_each(QueueT::reset);
                 self.interrupts.store(0, Ordering::Release);
             }
             registers::STATUS => {
@@ -192,11 +219,12 @@ impl Shared {
                 control.notified = true;
                 self.changed.notify_all();
             }
-            _ if progress.selected_queue == 0 => {
-                let queue = &mut lock(&self.work).queue;
-                registers::set_up(queue, register, value, progress.features, self.ram.map());
+            _ => {
+                let (selected, features) = (progress.selected_queue as usize, progress.features);
+                if let Some(queue) = lock(&self.work).queues.get_mut(selected) {
+                    registers::set_up(queue, register, value, features, self.ram.map());
+                }
             }
-            _ => {}
         }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use virtio_queue::{Queue, QueueOwnedT as _, QueueT as _};
 
 use super::registers::{self, Progress};
-use super::{Malformed, Model};
+use super::{Malformed, Model, Waker};
 use crate::devices::Interrupt;
 use crate::memory::GuestRam;
 
@@ -15,6 +15,7 @@ pub(super) struct Shared {
     pub(super) kind: u32,
     pub(super) offered: u64,
     pub(super) configuration: Vec<u8>,
+    pub(super) queues: u32,
     pub(super) ram: Arc<GuestRam>,
     pub(super) interrupt: Arc<dyn Interrupt>,
     /// Why the guest was interrupted. Both sides change single bits of it.
@@ -43,7 +44,7 @@ pub(super) struct Control {
 
 /// What the worker works with.
 pub(super) struct Work {
-    pub(super) queue: Queue,
+    pub(super) queues: Vec<Queue>,
     pub(super) model: Box<dyn Model>,
 }
 
@@ -88,6 +89,14 @@ impl Shared {
         }
     }
 
+    /// Tells the worker when something else than the guest has work for it.
+    pub(super) fn listen(&self, waker: &dyn Waker) {
+        while waker.wait() {
+            lock(&self.control).notified = true;
+            self.changed.notify_all();
+        }
+    }
+
     fn round(&self, features: u64) -> Round {
         let mut work = lock(&self.work);
         match self.serve(&mut work, features) {
@@ -100,20 +109,38 @@ impl Shared {
     }
 
     fn serve(&self, work: &mut Work, features: u64) -> Result<Round, Malformed> {
-        let memory = self.ram.map();
-        let Work { queue, model } = work;
-        // The guest has not set it up, and does without it.
-        if !queue.ready() {
-            return Ok(Round::Done);
+        for index in 0..work.queues.len() {
+            if let Round::Hurried = self.serve_queue(work, index, features)? {
+                return Ok(Round::Hurried);
+            }
         }
+        Ok(Round::Done)
+    }
+
+    fn serve_queue(
+        &self,
+        work: &mut Work,
+        index: usize,
+        features: u64,
+    ) -> Result<Round, Malformed> {
+        let memory = self.ram.map();
+        let Work { queues, model } = work;
+        // The guest has not set it up, and does without it.
+        let Some(queue) = queues.get_mut(index).filter(|queue| queue.ready()) else {
+            return Ok(Round::Done);
+        };
         loop {
             queue.disable_notification(memory)?;
             loop {
                 if self.hurry.load(Ordering::Relaxed) {
                     return Ok(Round::Hurried);
                 }
+                // What comes from elsewhere wakes the worker, too: the guest need not.
+                if !model.has_work(index) {
+                    return Ok(Round::Done);
+                }
                 let Some(request) = queue.iter(memory)?.next() else { break };
-                let written = model.serve(memory, &request, features)?;
+                let written = model.serve(memory, index, &request, features)?;
                 queue.add_used(memory, request.head_index(), written)?;
                 if queue.needs_notification(memory)? {
                     self.tell(registers::BUFFERS_USED);

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
 use super::{Contents, Parts, spawn};
-use crate::devices::Disk;
+use crate::devices::{Disk, Port};
 use crate::kvm::{DirtyTracking, KvmCpu, KvmVm};
 use crate::machine::{HostSide, KernelGuest, VmError, VmEvent};
 use crate::memory::GuestRam;
-use crate::pc::{MAX_DISKS, MAX_VCPUS, PcBoard, Processor, boot, features};
+use crate::pc::{MAX_DEVICES, MAX_VCPUS, PcBoard, Processor, boot, features};
 
 /// A PC with `vcpus` vCPUs; a new one has a kernel in it.
 pub(in crate::machine) fn machine(
@@ -23,19 +23,23 @@ pub(in crate::machine) fn machine(
     if vcpus == 0 || vcpus > MAX_VCPUS {
         return Err(VmError::TooManyVcpus(vcpus, MAX_VCPUS));
     }
-    if guest.disks.len() > MAX_DISKS {
-        return Err(VmError::TooManyDisks(guest.disks.len(), MAX_DISKS));
+    let devices = guest.disks.len() + guest.cards.len();
+    if devices > MAX_DEVICES {
+        return Err(VmError::TooManyDevices(devices, MAX_DEVICES));
     }
     let disks = guest.disks.iter().map(|disk| Disk::open(disk).map(Arc::new));
     let disks = disks.collect::<Result<Vec<_>, _>>()?;
+    let ports = guest.cards.iter().map(|card| Port::new(card).map(Arc::new));
+    let ports = ports.collect::<Result<Vec<_>, _>>()?;
     if contents == Contents::Fresh {
         // Before the kernel is loaded: who has given a disk to two machines is to hear of it at once.
         disks.iter().try_for_each(|disk| disk.lock())?;
+        ports.iter().try_for_each(|port| port.claim())?;
     }
     let mut vm = KvmVm::new(Arc::clone(ram), tracking)?;
     vm.add_chipset()?;
     let vm = Arc::new(vm);
-    let board = PcBoard::new(&vm, ram, &host.serial, disks).map_err(VmError::Thread)?;
+    let board = PcBoard::new(&vm, ram, &host.serial, disks, ports).map_err(VmError::Thread)?;
     let board = Arc::new(board);
     let supported = vm.supported_cpuid()?;
     let seen_here = Processor::of(&features(&supported, 0, vcpus).ok_or(VmError::Features)?);
@@ -53,7 +57,7 @@ pub(in crate::machine) fn machine(
         .collect::<Result<Vec<_>, VmError>>()?;
     if contents == Contents::Fresh {
         let files = host.boot.as_ref().ok_or(VmError::NoKernel)?;
-        let entry = boot(files, ram, vcpus, guest.disks.len())?;
+        let entry = boot(files, ram, vcpus, devices)?;
         for cpu in &cpus {
             cpu.set_as_firmware_does()?;
         }
