@@ -1,17 +1,23 @@
 //! What may be written on the command line.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use landfall_migrate::options::Uri;
+use landfall_node::model::NodeName;
 use landfall_qmp::PageEncoding;
 
 use crate::cert::CertCommand;
 use crate::channels::Channels;
 use crate::demo::DemoArgs;
 use crate::exit::EXIT_CODES;
-use crate::limits::LimitArgs;
+use crate::host::policy::PolicyCommand;
+use crate::host::via::Via;
+use crate::host::vm::HostVmCommand;
+use crate::limits::MigrationLimitArgs;
+use crate::manual::{CompletionsArgs, ManArgs};
 use crate::migration::MigrationCommand;
 use crate::node::NodeArgs;
 use crate::pilot::PilotArgs;
@@ -35,13 +41,20 @@ pub(crate) enum Command {
     Cert(CertCommand),
     /// Shows it: migrates a busy guest on this machine without auto-converge and with it.
     Demo(DemoArgs),
-    /// Moves the guest of a running machine to a destination, and follows it until it has arrived.
+    /// Moves the guest of a running machine to a destination or to another node, and follows it until it has arrived.
     Migrate(MigrateArgs),
-    /// Looks at the migration under way, and changes it.
+    /// Looks at migrations, and changes those under way.
     #[command(subcommand)]
     Migration(MigrationCommand),
-    /// Runs the daemon of this host: its machines, their migrations, an API and pages.
+    /// Writes down what a shell needs to complete the words of a command.
+    Completions(CompletionsArgs),
+    /// Writes the manual pages.
+    Man(ManArgs),
+    /// Runs the daemon of this host (its machines, their migrations, an API and pages), or asks one about its nodes.
     Node(NodeArgs),
+    /// Looks at what migrations between nodes may cost, and adds to it.
+    #[command(subcommand)]
+    Policy(PolicyCommand),
     /// Steers the migration of a stock QEMU that somebody else begins.
     Pilot(PilotArgs),
     /// Watches the guest of a running machine for a moment, and tells what a migration of it would do and cost.
@@ -52,15 +65,17 @@ pub(crate) enum Command {
     Status(StatusArgs),
     /// Decides over a guest whose migration broke off in the middle of being given away.
     Settle(SettleArgs),
-    /// Runs a virtual machine in this process.
+    /// Runs a virtual machine in this process, or has a node run it.
     #[command(subcommand)]
     Vm(VmCommand),
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum VmCommand {
-    /// Runs a guest, or waits for one to come in.
-    Run(VmRunArgs),
+    /// Runs a guest in this process, or waits for one to come in.
+    Run(Box<VmRunArgs>),
+    #[command(flatten)]
+    Host(HostVmCommand),
 }
 
 /// How results are written to the standard output stream.
@@ -84,17 +99,25 @@ pub(crate) enum Switch {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = EXIT_CODES)]
+#[command(
+    after_help = format!("{EXIT_CODES}\n\nA machine of a node is moved to another node by their names; one that is named by its socket to an address.")
+)]
 pub(crate) struct MigrateArgs {
-    /// The QMP socket of the machine that runs the guest.
-    pub(crate) socket: PathBuf,
-    /// Where the destination listens: tls:HOST:PORT, tcp:HOST:PORT or unix:PATH.
-    pub(crate) uri: Uri,
-    /// Throttle the guest where the migration would not arrive otherwise.
-    #[arg(long, value_enum, default_value_t, value_name = "SWITCH")]
-    pub(crate) auto_converge: Switch,
+    /// The machine: its name on the node, or the QMP socket of the process that runs the guest.
+    pub(crate) machine: PathBuf,
+    /// Where to: the name of a node, or where the destination listens: tls:HOST:PORT, tcp:HOST:PORT or unix:PATH.
+    pub(crate) to: Destination,
+    /// Throttle the guest where the migration would not arrive otherwise; on unless the policy says otherwise.
+    #[arg(long, value_enum, value_name = "SWITCH")]
+    pub(crate) auto_converge: Option<Switch>,
+    /// Only tell what is known beforehand, and what the migration would do. Between nodes.
+    #[arg(long, conflicts_with = "detach")]
+    pub(crate) check: bool,
+    /// Return as soon as the migration is under way; it is named on the standard output stream. Between nodes.
+    #[arg(long)]
+    pub(crate) detach: bool,
     #[command(flatten)]
-    pub(crate) limits: LimitArgs,
+    pub(crate) limits: MigrationLimitArgs,
     /// The most that may leave a second, as in 125MB/s or 10Gbit/s; as much as the link takes if not given.
     #[arg(long, value_name = "RATE")]
     pub(crate) bandwidth: Option<landfall_converge::ByteRate>,
@@ -105,16 +128,36 @@ pub(crate) struct MigrateArgs {
     /// they were sent last (delta), or compressed.
     #[arg(long, value_name = "ENCODING", default_value = "none", value_parser = encoding())]
     pub(crate) encoding: PageEncoding,
-    /// The longest migration, as in 15min; no limit if not given.
-    #[arg(long, value_name = "DURATION", value_parser = crate::quantities::duration)]
-    pub(crate) time_limit: Option<std::time::Duration>,
     #[command(flatten)]
     pub(crate) security: SecurityArgs,
     /// The name in the destination's certificate, where it is not HOST.
     #[arg(long, value_name = "NAME", help_heading = "Security")]
     pub(crate) tls_name: Option<String>,
     #[command(flatten)]
+    pub(crate) via: Via,
+    #[command(flatten)]
     pub(crate) output: OutputArgs,
+}
+
+/// Where a guest is moved to. The name of a node has no colon, an address has one.
+#[derive(Clone, Debug)]
+pub(crate) enum Destination {
+    /// Where a destination listens.
+    Uri(Uri),
+    /// Another node.
+    Node(NodeName),
+}
+
+impl FromStr for Destination {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.contains(':') {
+            text.parse().map(Self::Uri).map_err(|error| format!("{error}"))
+        } else {
+            let node = text.parse().map(Self::Node);
+            node.map_err(|error: landfall_node::model::NameError| error.to_string())
+        }
+    }
 }
 
 fn encoding() -> impl TypedValueParser<Value = PageEncoding> {

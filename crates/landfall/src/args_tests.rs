@@ -15,7 +15,7 @@ fn the_grammar_is_sound() {
 #[test]
 fn auto_converge_is_on_unless_switched_off() {
     let parse = |line: &str| match Cli::parse_from(line.split(' ')).command {
-        Command::Migrate(args) => args.auto_converge,
+        Command::Migrate(args) => args.auto_converge.unwrap_or_default(),
         other => panic!("{other:?}"),
     };
     assert_eq!(parse("landfall migrate s tcp:h:1"), Switch::On);
@@ -40,6 +40,39 @@ fn quantities_without_a_unit_are_refused() {
 fn a_destination_that_is_none_is_refused() {
     let error = refusal("landfall migrate s host:port");
     assert!(error.to_string().contains("tcp:HOST:PORT"), "{error}");
+}
+
+#[test]
+fn a_destination_with_a_colon_is_an_address_and_one_without_a_node() {
+    let parse = |line: &str| match Cli::parse_from(line.split(' ')).command {
+        Command::Migrate(args) => args.to,
+        other => panic!("{other:?}"),
+    };
+    assert!(matches!(parse("landfall migrate web1 b"), Destination::Node(_)));
+    assert!(matches!(parse("landfall migrate web1 unix:b"), Destination::Uri(_)));
+    let error = refusal("landfall migrate web1 B");
+    assert!(error.to_string().contains("lower-case letters"), "{error}");
+}
+
+#[test]
+fn a_migration_of_a_node_is_told_from_a_socket_by_its_form() {
+    let parse = |text: &str| text.parse::<crate::migration::Subject>().unwrap();
+    use crate::migration::Subject;
+    for id in ["a-17", "host-b-1"] {
+        assert!(matches!(parse(id), Subject::Id(_)), "{id}");
+    }
+    for socket in ["a.qmp", "./a-17", "/run/a-17", "a-", "-17", "17", "A-17", "a-1b"] {
+        assert!(matches!(parse(socket), Subject::Socket(_)), "{socket}");
+    }
+}
+
+#[test]
+fn the_daemon_is_run_by_flags_and_asked_by_words() {
+    let parse = |line: &str| Cli::try_parse_from(line.split(' '));
+    assert!(parse("landfall node --name a --insecure").is_ok());
+    assert!(parse("landfall node list").is_ok());
+    assert_eq!(refusal("landfall node").kind(), ErrorKind::MissingRequiredArgument);
+    assert!(parse("landfall node --name a list").is_err());
 }
 
 #[test]

@@ -12,6 +12,7 @@ use crate::cert;
 use crate::demo::DemoError;
 use crate::exit::Exit;
 use crate::follow::FollowError;
+use crate::host::HostError;
 use crate::migration::MigrationError;
 use crate::node::NodeError;
 use crate::plan::{self, PlanError};
@@ -49,6 +50,8 @@ pub(crate) enum CliError {
     #[error(transparent)]
     Node(#[from] NodeError),
     #[error(transparent)]
+    Host(#[from] HostError),
+    #[error(transparent)]
     Identity(#[from] IdentityError),
     #[error("Ctrl-C cannot be caught")]
     Signals(#[from] ctrlc::Error),
@@ -65,6 +68,7 @@ impl CliError {
             Self::Demo(DemoError::Interrupted | DemoError::Follow(FollowError::Detached)) => {
                 Exit::Cancelled
             }
+            Self::Host(error) => error.exit(),
             _ => Exit::Error,
         }
     }
@@ -119,6 +123,7 @@ impl CliError {
             }
             Self::Demo(error) => Some(error.advice().to_owned()),
             Self::VmRun(_) | Self::Node(_) => None,
+            Self::Host(error) => error.advice(),
             Self::Identity(error) => cert::advice(error),
             Self::Signals(_) | Self::Json(_) => {
                 Some("this is a mistake in Landfall: please report it".to_owned())

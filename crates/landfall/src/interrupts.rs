@@ -29,6 +29,11 @@ impl Interrupts {
         self.0.load(Ordering::Relaxed)
     }
 
+    /// Begins to count anew: the user has thought better of it.
+    pub(crate) fn forget(&self) {
+        self.0.store(0, Ordering::Relaxed);
+    }
+
     /// Whether at least once.
     pub(crate) fn any(&self) -> bool {
         self.count() > 0

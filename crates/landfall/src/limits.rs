@@ -9,7 +9,7 @@ use landfall_qmp::{OnLimit, ParametersUpdate, Policy};
 
 use crate::quantities::duration;
 
-/// The flags that `migrate` and `demo` share.
+/// The flags of `demo`.
 #[derive(Clone, Copy, Debug, Args)]
 #[command(next_help_heading = "Limits")]
 pub(crate) struct LimitArgs {
@@ -35,6 +35,81 @@ pub(crate) struct LimitArgs {
     /// How long to wait for the other side before the migration fails, as in 10s.
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
     pub(crate) peer_timeout: Duration,
+}
+
+/// The flags of `migrate`. What is not given is as the node's policy has it; with a machine that is named by its socket,
+/// as in [`LimitArgs`].
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Limits")]
+pub(crate) struct MigrationLimitArgs {
+    /// Between nodes: what the migration may cost, by a name of `landfall policy list`. From socket to socket, who decides
+    /// how hard to throttle: adaptive, stepped or classic. To never throttle, use --auto-converge off.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) policy: Option<String>,
+    /// The longest downtime, as in 300ms.
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub(crate) max_downtime: Option<Duration>,
+    /// The hardest throttle, in per cent of a vCPU's time, as in 80%.
+    #[arg(long, value_name = "PERCENT", value_parser = throttle)]
+    pub(crate) max_throttle: Option<Throttle>,
+    /// The longest single stop of a vCPU by the throttle, as in 10ms; stepped and classic do not keep it.
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub(crate) max_stall: Option<Duration>,
+    /// The longest migration, as in 15min; `none` for no limit.
+    #[arg(long, value_name = "DURATION", value_parser = time_limit)]
+    pub(crate) time_limit: Option<Duration>,
+    /// What happens at the end of the time limit.
+    #[arg(long, value_name = "ACTION", value_enum)]
+    pub(crate) on_limit: Option<AtLimit>,
+    /// Compare a digest of guest memory and state at both ends before the guest is given away. Costs downtime.
+    #[arg(long)]
+    pub(crate) verify: bool,
+    /// How long to wait for the other side before the migration fails, as in 10s.
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub(crate) peer_timeout: Option<Duration>,
+}
+
+impl MigrationLimitArgs {
+    /// For a machine that is named by its socket.
+    ///
+    /// # Errors
+    /// When the policy is none of its rules.
+    pub(crate) fn of_socket(&self) -> Result<LimitArgs, String> {
+        let policy = match self.policy.as_deref() {
+            None | Some("adaptive") => Policy::Adaptive,
+            Some("stepped") => Policy::Stepped,
+            Some("classic") => Policy::Classic,
+            Some(other) => {
+                return Err(format!(
+                    "'{other}' is no policy of a machine that is named by its socket; there are adaptive, stepped and classic"
+                ));
+            }
+        };
+        let usual = LimitArgs::default();
+        Ok(LimitArgs {
+            policy,
+            max_downtime: self.max_downtime.unwrap_or(usual.max_downtime),
+            max_throttle: self.max_throttle.unwrap_or(usual.max_throttle),
+            max_stall: self.max_stall.unwrap_or(usual.max_stall),
+            on_limit: self.on_limit.unwrap_or(usual.on_limit),
+            verify: self.verify,
+            peer_timeout: self.peer_timeout.unwrap_or(usual.peer_timeout),
+        })
+    }
+}
+
+impl Default for LimitArgs {
+    fn default() -> Self {
+        Self {
+            policy: Policy::Adaptive,
+            max_downtime: Duration::from_millis(300),
+            max_throttle: Throttle::MAX,
+            max_stall: Duration::from_millis(10),
+            on_limit: AtLimit::Abort,
+            verify: false,
+            peer_timeout: Duration::from_secs(10),
+        }
+    }
 }
 
 /// What happens at the end of the time limit.
@@ -76,6 +151,13 @@ fn policy() -> impl TypedValueParser<Value = Policy> {
         "classic" => Policy::Classic,
         _ => Policy::Adaptive,
     })
+}
+
+pub(crate) fn time_limit(text: &str) -> Result<Duration, String> {
+    match text {
+        "none" => Ok(Duration::ZERO),
+        time => duration(time),
+    }
 }
 
 pub(crate) fn throttle(text: &str) -> Result<Throttle, String> {

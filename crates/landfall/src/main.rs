@@ -9,8 +9,10 @@ mod demo;
 mod error;
 mod exit;
 mod follow;
+mod host;
 mod interrupts;
 mod limits;
+mod manual;
 mod migrate;
 mod migration;
 mod node;
@@ -52,12 +54,16 @@ fn main() -> ExitCode {
         Command::Migrate(args) => migrate::migrate(&args),
         Command::Migration(command) => migration::migration(&command),
         Command::Node(args) => node::node(args),
+        Command::Policy(command) => host::policy::policy(&command),
         Command::Pilot(args) => pilot::pilot(&args),
         Command::Plan(args) => plan::plan(&args),
         Command::Simulate(args) => simulate::simulate(&args),
         Command::Status(args) => status::status(&args),
         Command::Settle(args) => settle::settle(&args),
-        Command::Vm(VmCommand::Run(args)) => vm_run::vm_run(args),
+        Command::Vm(VmCommand::Run(args)) => vm_run::vm_run(*args),
+        Command::Vm(VmCommand::Host(command)) => host::vm::vm(&command),
+        Command::Completions(args) => manual::completions(&args),
+        Command::Man(args) => manual::man(&args),
     };
     match result {
         Ok(exit) => exit.into(),

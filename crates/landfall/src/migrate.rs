@@ -4,18 +4,23 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::time::Duration;
 
+use clap::CommandFactory;
+use landfall_migrate::options::Uri;
 use landfall_migrate::report::Report;
+use landfall_node::model::{MigrationRequest, NodeName};
 use landfall_pilot::{Options, Pilot};
 use landfall_qmp::{Client, PageEncoding, Policy};
 use serde_json::Value;
 
-use crate::args::{MigrateArgs, Output, OutputArgs, Switch};
+use crate::args::{Cli, Destination, MigrateArgs, Output, OutputArgs, Switch};
 use crate::channels::Channels;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::follow::{begin, follow};
+use crate::host;
+use crate::host::settings::SettingsArgs;
 use crate::interrupts::Interrupts;
-use crate::limits::bytes_per_second;
+use crate::limits::{LimitArgs, bytes_per_second};
 use crate::progress::on_stderr;
 use crate::qemu::{OnInterrupt, Telling, failed, memo, name_of, report, steer};
 use crate::summary::{advice, summary};
@@ -27,25 +32,43 @@ pub(crate) const TIMEOUT: Duration = Duration::from_secs(10);
 const NO_BANDWIDTH_LIMIT: u64 = 1_000_000_000_000;
 
 pub(crate) fn migrate(args: &MigrateArgs) -> Result<Exit, CliError> {
-    let client = open(&args.socket)?;
+    let uri = match &args.to {
+        Destination::Node(target) => return host::migrate(args, target),
+        Destination::Uri(uri) => uri,
+    };
+    let limits = args.limits.of_socket().unwrap_or_else(|why| {
+        Cli::command().error(clap::error::ErrorKind::InvalidValue, why).exit()
+    });
+    for (given, flag) in [(args.check, "--check"), (args.detach, "--detach")] {
+        if given {
+            let why = "is for machines of a node; see `landfall plan` for one that is named by its socket";
+            return Err(CliError::Flag { flag, why });
+        }
+    }
+    let client = open(&args.machine)?;
     if client.version().is_landfall() {
-        migrate_own(args, client)
+        migrate_own(args, uri, &limits, client)
     } else {
-        migrate_qemu(args, client)
+        migrate_qemu(args, uri, &limits, client)
     }
 }
 
-fn migrate_own(args: &MigrateArgs, mut client: Client) -> Result<Exit, CliError> {
-    let socket = || args.socket.clone();
+fn migrate_own(
+    args: &MigrateArgs,
+    uri: &Uri,
+    limits: &LimitArgs,
+    mut client: Client,
+) -> Result<Exit, CliError> {
+    let socket = || args.machine.clone();
     let monitor = |source| CliError::Monitor { socket: socket(), source };
-    args.limits.on_limit.native().ok_or(ONLY_QEMU)?;
+    limits.on_limit.native().ok_or(ONLY_QEMU)?;
     let interrupts = Interrupts::install()?;
-    let mut parameters = args.limits.parameters(args.bandwidth, args.time_limit);
+    let mut parameters = limits.parameters(args.bandwidth, args.limits.time_limit);
     args.security.add_to(&mut parameters, args.tls_name.as_deref());
     parameters.encoding = Some(args.encoding);
     parameters.multifd_channels = Some(args.channels.number(args.bandwidth));
-    let auto_converge = args.auto_converge == Switch::On;
-    begin(&mut client, args.uri.to_string(), auto_converge, parameters).map_err(monitor)?;
+    let auto_converge = args.auto_converge.unwrap_or_default() == Switch::On;
+    begin(&mut client, uri.to_string(), auto_converge, parameters).map_err(monitor)?;
     let report = {
         let mut watch = on_stderr("");
         follow(&mut client, watch.as_mut(), &interrupts)
@@ -60,12 +83,17 @@ pub(crate) const ONLY_QEMU: CliError =
     CliError::Flag { flag: "--on-limit postcopy", why: "is for QEMU alone" };
 
 /// Moves the guest of a stock QEMU to another: QEMU does it, and is steered.
-fn migrate_qemu(args: &MigrateArgs, client: Client) -> Result<Exit, CliError> {
-    if args.limits.policy != Policy::Adaptive {
+fn migrate_qemu(
+    args: &MigrateArgs,
+    uri: &Uri,
+    limits: &LimitArgs,
+    client: Client,
+) -> Result<Exit, CliError> {
+    if limits.policy != Policy::Adaptive {
         let why = "cannot be had with QEMU, which has one rule of its own: without this flag Landfall steers it";
         return Err(CliError::Flag { flag: "--policy", why });
     }
-    if args.limits.verify {
+    if limits.verify {
         let why = "cannot be had with QEMU, which compares no digests";
         return Err(CliError::Flag { flag: "--verify", why });
     }
@@ -82,15 +110,15 @@ fn migrate_qemu(args: &MigrateArgs, client: Client) -> Result<Exit, CliError> {
         let why = "cannot be had with QEMU: set its capability multifd and its parameter multifd-channels";
         return Err(CliError::Flag { flag: "--channels", why });
     }
-    let machine = name_of(&args.socket);
+    let machine = name_of(&args.machine);
     let failed = failed(&machine);
     let interrupts = Interrupts::install()?;
-    let auto_converge = args.auto_converge == Switch::On;
+    let options = args.pilot_options(limits);
+    let auto_converge = options.auto_converge;
     let mut telling = Telling::new();
-    let mut pilot =
-        Pilot::attach(Box::new(client), args.pilot_options(), memo(&args.socket), &mut telling)
-            .map_err(&failed)?;
-    pilot.begin(&args.uri.to_string()).map_err(&failed)?;
+    let mut pilot = Pilot::attach(Box::new(client), options, memo(&args.machine), &mut telling)
+        .map_err(&failed)?;
+    pilot.begin(&uri.to_string()).map_err(&failed)?;
     let bill = steer(&mut pilot, telling, &interrupts, OnInterrupt::Cancel).map_err(&failed)?;
     let Some(report) = bill.as_ref().and_then(|bill| report(bill, auto_converge)) else {
         eprintln!("left while it was being cancelled; see how it ends with QEMU's `query-migrate`");
@@ -101,16 +129,53 @@ fn migrate_qemu(args: &MigrateArgs, client: Client) -> Result<Exit, CliError> {
 }
 
 impl MigrateArgs {
-    fn pilot_options(&self) -> Options {
+    fn pilot_options(&self, limits: &LimitArgs) -> Options {
         Options {
-            auto_converge: self.auto_converge == Switch::On,
-            max_throttle: self.limits.max_throttle,
-            max_downtime: Some(self.limits.max_downtime),
+            auto_converge: self.auto_converge.unwrap_or_default() == Switch::On,
+            max_throttle: limits.max_throttle,
+            max_downtime: Some(limits.max_downtime),
             // Without a limit of its own QEMU keeps to 128 MiB a second; none is asked for by the most that it takes.
             max_bandwidth: Some(self.bandwidth.map_or(NO_BANDWIDTH_LIMIT, bytes_per_second)),
-            time_limit: self.time_limit,
-            at_limit: self.limits.on_limit.into(),
+            time_limit: self.limits.time_limit.filter(|limit| !limit.is_zero()),
+            at_limit: limits.on_limit.into(),
         }
+    }
+
+    /// What is asked of a node.
+    pub(crate) fn request(&self, target: &NodeName) -> Result<MigrationRequest, CliError> {
+        let policy = self.limits.policy.as_deref().map(str::parse).transpose();
+        let policy = policy.unwrap_or_else(|error: landfall_node::model::NameError| {
+            Cli::command().error(clap::error::ErrorKind::InvalidValue, error).exit()
+        });
+        let settings = SettingsArgs {
+            auto_converge: self.auto_converge,
+            max_downtime: self.limits.max_downtime,
+            max_throttle: self.limits.max_throttle,
+            bandwidth: self.bandwidth,
+            time_limit: self.limits.time_limit,
+            on_limit: self.limits.on_limit,
+        };
+        Ok(MigrationRequest { target: target.clone(), policy, settings: settings.change()? })
+    }
+
+    /// What only the process that runs the guest can be told.
+    pub(crate) fn refuse_flags_of_sockets(&self) -> Result<(), CliError> {
+        let why =
+            "is for a machine that is named by its socket; between nodes, the nodes decide it";
+        for (given, flag) in [
+            (self.limits.max_stall.is_some(), "--max-stall"),
+            (self.limits.verify, "--verify"),
+            (self.limits.peer_timeout.is_some(), "--peer-timeout"),
+            (self.channels != Channels::Auto, "--channels"),
+            (self.encoding != PageEncoding::None, "--encoding"),
+            (self.security.is_given(), "--tls-identity, or --insecure,"),
+            (self.tls_name.is_some(), "--tls-name"),
+        ] {
+            if given {
+                return Err(CliError::Flag { flag, why });
+            }
+        }
+        Ok(())
     }
 }
 

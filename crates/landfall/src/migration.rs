@@ -3,12 +3,15 @@
 mod set;
 mod watch;
 
+use std::convert::Infallible;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use clap::{Args, Subcommand};
 use landfall_converge::{ByteRate, Throttle};
 use landfall_migrate::report::{Outcome, Report};
+use landfall_node::model::MigrationId;
 use landfall_qmp::{
     Client, ClientError, Command, MigrationInfo, MigrationStatus, OnLimit, Parameters,
 };
@@ -16,10 +19,12 @@ use serde_json::json;
 
 use self::set::SetArgs;
 use self::watch::WatchArgs;
-use crate::args::Output;
+use crate::args::{Output, OutputArgs};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::follow::follow;
+use crate::host::migration as of_node;
+use crate::host::via::Via;
 use crate::interrupts::Interrupts;
 use crate::migrate::{connect, tell};
 use crate::progress::on_stderr;
@@ -28,6 +33,8 @@ use crate::status::migration_text;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum MigrationCommand {
+    /// Lists the migrations from a node, the newest first.
+    List(ListArgs),
     /// Changes the limits of the migration under way.
     Set(SetArgs),
     /// Tells how far the migration has come, or how it ended, and within which limits.
@@ -36,21 +43,76 @@ pub(crate) enum MigrationCommand {
     Watch(WatchArgs),
     /// Calls the migration off: the guest stays at the source.
     Cancel(CancelArgs),
+    /// Has a migration between nodes switch over now, whatever the downtime.
+    Complete(CompleteArgs),
+    /// Writes the bill of a migration between nodes that is over.
+    Report(ReportArgs),
+}
+
+/// A migration, by the socket of its source, or by its ID where it is between nodes. Only an ID is a name, a hyphen and a
+/// number, without a slash.
+#[derive(Clone, Debug)]
+pub(crate) enum Subject {
+    Socket(PathBuf),
+    Id(MigrationId),
+}
+
+impl FromStr for Subject {
+    type Err = Infallible;
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        let number = text.rsplit_once('-').map(|(_, number)| number).unwrap_or_default();
+        let is_numbered = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+        Ok(match text.parse() {
+            Ok(id) if is_numbered => Self::Id(id),
+            _ => Self::Socket(PathBuf::from(text)),
+        })
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {
+    /// How the result is written.
+    #[arg(short = 'o', long, value_enum, default_value_t)]
+    output: Output,
+    #[command(flatten)]
+    via: Via,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompleteArgs {
+    /// The migration's ID, as a-17.
+    id: MigrationId,
+    #[command(flatten)]
+    via: Via,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReportArgs {
+    /// The migration's ID, as a-17.
+    id: MigrationId,
+    #[command(flatten)]
+    output: OutputArgs,
+    #[command(flatten)]
+    via: Via,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct ShowArgs {
-    /// The QMP socket of the source.
-    socket: PathBuf,
+    /// The migration's ID, as a-17, or the QMP socket of the source.
+    migration: Subject,
     /// How the result is written.
     #[arg(short = 'o', long, value_enum, default_value_t)]
     output: Output,
+    #[command(flatten)]
+    via: Via,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct CancelArgs {
-    /// The QMP socket of the source.
-    socket: PathBuf,
+    /// The migration's ID, as a-17, or the QMP socket of the source.
+    migration: Subject,
+    #[command(flatten)]
+    via: Via,
 }
 
 /// Why a migration was not looked at or changed.
@@ -64,10 +126,19 @@ pub(crate) enum MigrationError {
 
 pub(crate) fn migration(command: &MigrationCommand) -> Result<Exit, CliError> {
     match command {
+        MigrationCommand::List(args) => of_node::list(&args.via, args.output),
         MigrationCommand::Set(args) => set::set(args),
-        MigrationCommand::Show(args) => show(args),
+        MigrationCommand::Show(args) => match &args.migration {
+            Subject::Id(id) => of_node::show(&args.via, id, args.output),
+            Subject::Socket(socket) => show(socket, args.output),
+        },
         MigrationCommand::Watch(args) => watch::watch(args),
-        MigrationCommand::Cancel(args) => cancel(args),
+        MigrationCommand::Cancel(args) => match &args.migration {
+            Subject::Id(id) => of_node::cancel(&args.via, id),
+            Subject::Socket(socket) => cancel(socket),
+        },
+        MigrationCommand::Complete(args) => of_node::complete(&args.via, &args.id),
+        MigrationCommand::Report(args) => of_node::report(&args.via, &args.id, args.output),
     }
 }
 
@@ -76,11 +147,11 @@ fn is_under_way(info: &MigrationInfo) -> bool {
     info.status != MigrationStatus::None && !info.status.is_final()
 }
 
-fn show(args: &ShowArgs) -> Result<Exit, CliError> {
-    let mut client = connect(&args.socket)?;
+fn show(socket: &Path, output: Output) -> Result<Exit, CliError> {
+    let mut client = connect(socket)?;
     let (info, parameters) = ask(&mut client)
-        .map_err(|source| CliError::Monitor { socket: args.socket.clone(), source })?;
-    match args.output {
+        .map_err(|source| CliError::Monitor { socket: socket.to_owned(), source })?;
+    match output {
         Output::Table => {
             writeln!(io::stdout(), "migration  {}", migration_text(&info))?;
             writeln!(io::stdout(), "limits     {}", limits_text(&parameters))?;
@@ -97,9 +168,9 @@ fn ask(client: &mut Client) -> Result<(MigrationInfo, Parameters), ClientError> 
     Ok((client.query(&Command::QueryMigrate)?, client.query(&Command::QueryMigrateParameters)?))
 }
 
-fn cancel(args: &CancelArgs) -> Result<Exit, CliError> {
-    let mut client = connect(&args.socket)?;
-    let socket = || args.socket.clone();
+fn cancel(socket: &Path) -> Result<Exit, CliError> {
+    let mut client = connect(socket)?;
+    let socket = || socket.to_owned();
     let monitor = |source| CliError::Monitor { socket: socket(), source };
     let info: MigrationInfo = client.query(&Command::QueryMigrate).map_err(monitor)?;
     if !is_under_way(&info) {

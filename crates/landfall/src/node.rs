@@ -3,22 +3,28 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, Subcommand};
 use landfall_converge::ByteRate;
 use landfall_node::daemon::{Daemon, DaemonError};
 use landfall_node::model::NodeName;
 
 use crate::error::CliError;
 use crate::exit::Exit;
+use crate::host::nodes;
 
 #[derive(Debug, Args)]
 #[command(
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    disable_help_subcommand = true,
     after_help = "Two nodes on one machine, to try it:\n  landfall node --name a --listen 127.0.0.1:7101 --data a --peer b=http://127.0.0.1:7102 --insecure\n  landfall node --name b --listen 127.0.0.1:7102 --data b --peer a=http://127.0.0.1:7101 --insecure\nThe pages are at the address that each of them prints. Machines run on when a node ends, and are found again."
 )]
 pub(crate) struct NodeArgs {
+    #[command(subcommand)]
+    command: Option<NodeCommand>,
     /// What the node is called.
-    #[arg(long, value_name = "NAME")]
-    name: NodeName,
+    #[arg(long, value_name = "NAME", required = true)]
+    name: Option<NodeName>,
     /// Where its API and its pages are, as 127.0.0.1:7101.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7101")]
     listen: SocketAddr,
@@ -43,6 +49,12 @@ pub(crate) struct NodeArgs {
     bandwidth: Option<ByteRate>,
 }
 
+#[derive(Debug, Subcommand)]
+pub(crate) enum NodeCommand {
+    /// Lists a node and those that it knows, with what they can take.
+    List(nodes::ListArgs),
+}
+
 fn peer(text: &str) -> Result<(NodeName, String), String> {
     let (name, url) = text
         .split_once('=')
@@ -55,8 +67,14 @@ fn peer(text: &str) -> Result<(NodeName, String), String> {
 }
 
 pub(crate) fn node(args: NodeArgs) -> Result<Exit, CliError> {
+    let name = match (args.command, args.name) {
+        (Some(NodeCommand::List(args)), _) => return nodes::list(&args),
+        (None, Some(name)) => name,
+        // The parser of arguments asks for one of the two.
+        (None, None) => return Ok(Exit::Error),
+    };
     let daemon = Daemon {
-        name: args.name,
+        name,
         listen: args.listen,
         data: args.data,
         peers: args.peer,

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use landfall_converge::{ByteRate, Bytes, Throttle};
+use landfall_node::model::{MigrationState, MigrationView, Stage};
 use landfall_pilot::Progress;
 use landfall_qmp::{MigrationInfo, MigrationStatus};
 
@@ -71,6 +72,33 @@ impl View {
         }
     }
 
+    /// The same of a migration between nodes.
+    pub(crate) fn of_node(migration: &MigrationView) -> Self {
+        let phase = migration.state.code();
+        let moving = migration.state == MigrationState::Moving;
+        let Some(progress) = migration.progress.as_ref().filter(|_| moving) else {
+            let phase = if moving { "connecting" } else { phase };
+            return Self { phase: phase.to_owned(), ..Self::default() };
+        };
+        Self {
+            phase: match progress.stage {
+                Stage::Connecting => "connecting",
+                Stage::FirstPass => "first_pass",
+                Stage::Passes => "passes",
+                Stage::Switchover => "switchover",
+                Stage::Committed => "committed",
+            }
+            .to_owned(),
+            pass: progress.pass,
+            remaining: Bytes(progress.remaining_bytes),
+            dirty_rate: ByteRate::new(progress.dirty_rate_bytes_per_second),
+            bandwidth: ByteRate::new(progress.bandwidth_bytes_per_second),
+            throttle: Throttle::new(progress.throttle),
+            verdict: progress.verdict.clone(),
+            verdict_text: progress.verdict_text.clone(),
+        }
+    }
+
     /// Whether something began, or is believed, that was not in `other`.
     fn is_news_after(&self, other: &Self) -> bool {
         (&self.phase, self.pass, &self.verdict) != (&other.phase, other.pass, &other.verdict)
@@ -81,6 +109,10 @@ impl fmt::Display for View {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let stage = match self.phase.as_str() {
             "waiting" => return f.write_str("waiting for a migration"),
+            "queued" => return f.write_str("waiting for its turn"),
+            "preparing" => return f.write_str("preparing the destination"),
+            "settling" => return f.write_str("settling who has the guest"),
+            "in_doubt" => return f.write_str("in doubt who has the guest"),
             "" | "connecting" => return f.write_str("reaching the destination"),
             "first_pass" => "first pass".to_owned(),
             "passes" => format!("pass {}", self.pass),

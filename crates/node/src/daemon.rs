@@ -17,6 +17,8 @@ use crate::machines::LocalMachines;
 use crate::model::NodeName;
 use crate::node::{Node, NodeError, Setup};
 use crate::peer::{Peer, PeerError};
+use crate::presence::{self, Announced, Presence};
+use crate::process::ProcessId;
 use crate::store::{Store, StoreError};
 
 /// How a daemon is set up.
@@ -92,7 +94,7 @@ impl Daemon {
         let data = |error| DaemonError::Data(self.data.clone(), error);
         let keys = Keys {
             token: key(&self.data.join("token")).map_err(data)?,
-            peer: key(&shared_key()).map_err(data)?,
+            peer: presence::folder().and_then(|folder| key(&folder.join("peer-key")))?,
         };
         let node = self.node(&keys)?;
         node.recover()?;
@@ -135,6 +137,7 @@ impl Daemon {
         let address = listener.local_addr()?;
         let (mut ended, mut interrupted) =
             (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        let _announced = self.announce(address);
         say(&format!("node {} answers at http://{address}/login?token={}", self.name, keys.token));
         let app = router(node.clone(), keys);
         // Watchers never hang up by themselves, so nobody is waited for.
@@ -144,13 +147,19 @@ impl Daemon {
             _ = interrupted.recv() => Ok(()),
         }
     }
-}
-
-/// What nodes of one user on one machine know each other by.
-fn shared_key() -> PathBuf {
-    let folder = std::env::var_os("XDG_RUNTIME_DIR").map_or_else(
-        || PathBuf::from(format!("/tmp/landfall-{}", rustix::process::getuid().as_raw())),
-        |folder| PathBuf::from(folder).join("landfall"),
-    );
-    folder.join("peer-key")
+    /// Lets the commands of this user find the daemon. It works as well without.
+    fn announce(&self, address: SocketAddr) -> Option<Announced> {
+        let presence = Presence {
+            name: self.name.clone(),
+            address: format!("http://{address}"),
+            token: self.data.join("token"),
+            process: ProcessId::of(std::process::id())?,
+        };
+        let announced = presence::announce(&presence);
+        announced
+            .inspect_err(|error| {
+                tracing::warn!("commands must be told where this node is: {error}")
+            })
+            .ok()
+    }
 }

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod api;
+pub mod client;
 pub mod daemon;
 pub mod events;
 pub mod http_peer;
@@ -12,6 +13,7 @@ pub mod node;
 pub mod ownership;
 pub mod peer;
 pub mod plan;
+pub mod presence;
 pub mod process;
 pub mod qemu_report;
 pub mod quantities;

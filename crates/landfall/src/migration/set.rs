@@ -1,17 +1,20 @@
 //! `landfall migration set`: other limits for the migration under way.
 
 use std::io::{self, Write};
-use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgGroup, Args};
 use landfall_converge::{ByteRate, Throttle};
+use landfall_node::model::SettingsChange;
 use landfall_qmp::{Command, ParametersUpdate};
 
-use super::{MigrationError, ask, is_under_way, limits_text};
+use super::{MigrationError, Subject, ask, is_under_way, limits_text};
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::limits::{AtLimit, bytes_per_second, percent, throttle};
+use crate::host::migration as of_node;
+use crate::host::settings::{on_limit, whole_ms};
+use crate::host::via::Via;
+use crate::limits::{AtLimit, bytes_per_second, percent, throttle, time_limit};
 use crate::migrate::{ONLY_QEMU, connect};
 use crate::quantities::duration;
 
@@ -20,8 +23,8 @@ use crate::quantities::duration;
     "max_downtime", "max_throttle", "max_stall", "bandwidth", "time_limit", "on_limit",
 ]))]
 pub(crate) struct SetArgs {
-    /// The QMP socket of the source.
-    pub(super) socket: PathBuf,
+    /// The migration's ID, as a-17, or the QMP socket of the source.
+    pub(super) migration: Subject,
     /// The longest downtime, as in 300ms.
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub(super) max_downtime: Option<Duration>,
@@ -40,6 +43,8 @@ pub(crate) struct SetArgs {
     /// What happens at the end of the time limit.
     #[arg(long, value_name = "ACTION", value_enum)]
     pub(super) on_limit: Option<AtLimit>,
+    #[command(flatten)]
+    via: Via,
 }
 
 fn most_bytes_per_second(text: &str) -> Result<u64, String> {
@@ -49,13 +54,6 @@ fn most_bytes_per_second(text: &str) -> Result<u64, String> {
             .parse::<ByteRate>()
             .map(bytes_per_second)
             .map_err(|error| format!("{error}, or unlimited")),
-    }
-}
-
-fn time_limit(text: &str) -> Result<Duration, String> {
-    match text {
-        "none" => Ok(Duration::ZERO),
-        time => duration(time),
     }
 }
 
@@ -72,14 +70,35 @@ impl SetArgs {
             ..ParametersUpdate::default()
         }
     }
+
+    /// The same for a node.
+    fn change(&self) -> Result<SettingsChange, CliError> {
+        if self.max_stall.is_some() {
+            let why =
+                "is for a machine that is named by its socket; between nodes, the nodes decide it";
+            return Err(CliError::Flag { flag: "--max-stall", why });
+        }
+        Ok(SettingsChange {
+            auto_converge: None,
+            max_throttle_percent: self.max_throttle.map(percent),
+            max_downtime_ms: self.max_downtime.map(whole_ms),
+            time_limit_ms: self.time_limit.map(whole_ms),
+            on_limit: self.on_limit.map(on_limit).transpose()?,
+            bandwidth_bytes_per_second: self.bandwidth,
+        })
+    }
 }
 
 pub(super) fn set(args: &SetArgs) -> Result<Exit, CliError> {
+    let socket = match &args.migration {
+        Subject::Id(id) => return of_node::set(&args.via, id, &args.change()?),
+        Subject::Socket(socket) => socket,
+    };
     if args.on_limit.is_some_and(|action| action.native().is_none()) {
         return Err(ONLY_QEMU);
     }
-    let mut client = connect(&args.socket)?;
-    let monitor = |source| CliError::Monitor { socket: args.socket.clone(), source };
+    let mut client = connect(socket)?;
+    let monitor = |source| CliError::Monitor { socket: socket.clone(), source };
     let (info, _) = ask(&mut client).map_err(monitor)?;
     // Without one the change would be kept for whatever migration comes next, which nobody has asked for.
     if !is_under_way(&info) {

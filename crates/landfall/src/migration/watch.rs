@@ -1,16 +1,17 @@
 //! `landfall migration watch`: the migration under way, to its end.
 
 use std::io::{self, Write};
-use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use landfall_qmp::{Command, MigrationInfo, MigrationStatus};
 use serde_json::{Value, json};
 
-use super::MigrationError;
+use super::{MigrationError, Subject};
 use crate::error::CliError;
 use crate::exit::{EXIT_CODES, Exit};
 use crate::follow::follow;
+use crate::host::migration as of_node;
+use crate::host::via::Via;
 use crate::interrupts::Interrupts;
 use crate::migrate::{connect, json_of, write_table};
 use crate::progress::{View, Watch, on_stderr};
@@ -28,16 +29,22 @@ pub(super) enum Stream {
 #[derive(Debug, Args)]
 #[command(after_help = EXIT_CODES)]
 pub(crate) struct WatchArgs {
-    /// The QMP socket of the source.
-    pub(super) socket: PathBuf,
+    /// The migration's ID, as a-17, or the QMP socket of the source.
+    pub(super) migration: Subject,
     /// How it is written.
     #[arg(short = 'o', long, value_enum, default_value_t)]
     pub(super) output: Stream,
+    #[command(flatten)]
+    via: Via,
 }
 
 pub(super) fn watch(args: &WatchArgs) -> Result<Exit, CliError> {
-    let mut client = connect(&args.socket)?;
-    let monitor = |source| CliError::Monitor { socket: args.socket.clone(), source };
+    let socket = match &args.migration {
+        Subject::Id(id) => return of_node::watch(&args.via, id, args.output == Stream::Ndjson),
+        Subject::Socket(socket) => socket,
+    };
+    let mut client = connect(socket)?;
+    let monitor = |source| CliError::Monitor { socket: socket.clone(), source };
     let info: MigrationInfo = client.query(&Command::QueryMigrate).map_err(monitor)?;
     if info.status == MigrationStatus::None {
         return Err(MigrationError::None.into());
@@ -48,7 +55,7 @@ pub(super) fn watch(args: &WatchArgs) -> Result<Exit, CliError> {
     };
     // Nothing is done about Ctrl-C: it ends the looking, and the migration goes on.
     let report = follow(&mut client, watch.as_mut(), &Interrupts::default())
-        .map_err(|source| CliError::Follow { socket: args.socket.clone(), source })?;
+        .map_err(|source| CliError::Follow { socket: socket.clone(), source })?;
     drop(watch);
     match args.output {
         Stream::Table => write_table(&report)?,

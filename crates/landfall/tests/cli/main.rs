@@ -6,10 +6,12 @@
 )]
 
 mod cert;
+mod daemon;
 mod demo;
 #[path = "../pvh/elf.rs"]
 mod elf;
 mod kernel;
 mod migrate;
 mod monitor;
+mod nodes;
 mod operate;

@@ -212,7 +212,8 @@ fn a_socket_that_is_not_there_is_an_error_and_a_wrong_flag_a_usage_error() {
     assert!(missing.last_line().contains("check the path"), "{missing:?}");
     for args in [
         &["migrate"][..],
-        &["migrate", "s", "nowhere"],
+        &["migrate", "s", "no:where"],
+        &["migrate", "s", "NoNode"],
         &["migrate", "s", DESTINATION, "--max-downtime", "300"],
         &["migrate", "s", DESTINATION, "--policy", "off"],
         &["teleport"],

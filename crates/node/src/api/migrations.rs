@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::problem::Problem;
 use super::{App, blocking};
 use crate::model::{
-    Check, MigrationId, MigrationRequest, MigrationView, NodeName, Point, PolicyName,
+    Check, MigrationId, MigrationRequest, MigrationView, NodeName, OnLimit, Point, PolicyName,
     SettingsChange, VmName,
 };
 
@@ -24,6 +24,7 @@ pub(super) struct CheckQuery {
     max_throttle_percent: Option<u8>,
     max_downtime_ms: Option<u64>,
     time_limit_ms: Option<u64>,
+    on_limit: Option<OnLimit>,
     bandwidth_bytes_per_second: Option<u64>,
 }
 
@@ -37,7 +38,7 @@ impl From<CheckQuery> for MigrationRequest {
                 max_throttle_percent: query.max_throttle_percent,
                 max_downtime_ms: query.max_downtime_ms,
                 time_limit_ms: query.time_limit_ms,
-                on_limit: None,
+                on_limit: query.on_limit,
                 bandwidth_bytes_per_second: query.bandwidth_bytes_per_second,
             },
         }

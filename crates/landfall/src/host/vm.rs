@@ -1,0 +1,204 @@
+//! `landfall vm list`, `show`, `start`, `stop`, `adopt` and `forget`: the machines of a node.
+
+use std::fs;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use landfall_converge::Throttle;
+use landfall_node::model::{MachineSpec, PolicyName, QemuSpec, VmName, VmSpec, VmView};
+use landfall_node::ownership::Holding;
+
+use super::HostError;
+use super::listing::{self, facts, or_dash, rows};
+use super::migration::state;
+use super::via::Via;
+use crate::args::Output;
+use crate::error::CliError;
+use crate::exit::Exit;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum HostVmCommand {
+    /// Lists the machines of a node.
+    List(ListArgs),
+    /// Tells what a machine of a node is, and what it does.
+    Show(ShowArgs),
+    /// Starts a machine on a node: a new one from its description, or one that has stopped.
+    Start(StartArgs),
+    /// Ends a machine of a node, as if its power were cut.
+    Stop(NameArgs),
+    /// Gives a QEMU that runs already into a node's care.
+    Adopt(AdoptArgs),
+    /// Makes a node forget a machine that has stopped or left; an adopted QEMU runs on.
+    Forget(NameArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {
+    /// How the result is written.
+    #[arg(short = 'o', long, value_enum, default_value_t)]
+    output: Output,
+    #[command(flatten)]
+    via: Via,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ShowArgs {
+    /// What the machine is called.
+    name: VmName,
+    /// How the result is written.
+    #[arg(short = 'o', long, value_enum, default_value_t)]
+    output: Output,
+    #[command(flatten)]
+    via: Via,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NameArgs {
+    /// What the machine is called.
+    name: VmName,
+    #[command(flatten)]
+    via: Via,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StartArgs {
+    /// What the machine is called that has stopped.
+    #[arg(required_unless_present = "spec", conflicts_with = "spec")]
+    name: Option<VmName>,
+    /// The description of a new machine, in TOML or JSON; `-` for the standard input stream.
+    #[arg(long, value_name = "FILE")]
+    spec: Option<PathBuf>,
+    #[command(flatten)]
+    via: Via,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AdoptArgs {
+    /// What it is to be called.
+    name: VmName,
+    /// The socket of its monitor.
+    #[arg(value_parser = absolute)]
+    socket: PathBuf,
+    /// By which policy it is migrated unless something else is asked for.
+    #[arg(long, value_name = "NAME")]
+    policy: Option<PolicyName>,
+    #[command(flatten)]
+    via: Via,
+}
+
+/// The daemon has another working directory.
+fn absolute(text: &str) -> Result<PathBuf, String> {
+    std::path::absolute(text).map_err(|error| error.to_string())
+}
+
+pub(crate) fn vm(command: &HostVmCommand) -> Result<Exit, CliError> {
+    match command {
+        HostVmCommand::List(args) => list(args)?,
+        HostVmCommand::Show(args) => {
+            let vm: VmView = args.via.client()?.get(&at(&args.name)).map_err(HostError::Client)?;
+            listing::write(args.output, &vm, || text(&vm))?;
+        }
+        HostVmCommand::Start(args) => start(args)?,
+        HostVmCommand::Stop(args) => {
+            let path = format!("{}/stop", at(&args.name));
+            let vm = args.via.client()?.post(&path, &()).map_err(HostError::Client)?;
+            say(&vm)?;
+        }
+        HostVmCommand::Adopt(args) => {
+            let qemu = QemuSpec { socket: args.socket.clone(), command: Vec::new() };
+            let (name, policy) = (args.name.clone(), args.policy.clone());
+            let spec = VmSpec { name, policy, machine: MachineSpec::Qemu(qemu) };
+            say(&args.via.client()?.post("vms", &spec).map_err(HostError::Client)?)?;
+        }
+        HostVmCommand::Forget(args) => {
+            args.via.client()?.delete(&at(&args.name)).map_err(HostError::Client)?;
+            writeln!(io::stdout(), "{}  forgotten", args.name)?;
+        }
+    }
+    Ok(Exit::Done)
+}
+
+fn at(name: &VmName) -> String {
+    format!("vms/{name}")
+}
+
+fn say(vm: &VmView) -> Result<(), CliError> {
+    Ok(writeln!(io::stdout(), "{}  {}", vm.spec.name, vm.state.name())?)
+}
+
+fn start(args: &StartArgs) -> Result<(), CliError> {
+    let client = args.via.client()?;
+    let started = match (&args.name, &args.spec) {
+        (_, Some(path)) => client.post("vms", &spec(path)?),
+        (Some(name), None) => client.post(&format!("{}/start", at(name)), &()),
+        // The parser of arguments asks for one of the two.
+        (None, None) => return Ok(()),
+    };
+    say(&started.map_err(HostError::Client)?)
+}
+
+/// A description, by its first letter in JSON, otherwise in TOML.
+fn spec(path: &Path) -> Result<VmSpec, HostError> {
+    let mut text = String::new();
+    let read = if path == Path::new("-") {
+        io::stdin().read_to_string(&mut text).map(drop)
+    } else {
+        fs::read_to_string(path).map(|read| text = read)
+    };
+    read.map_err(|source| HostError::Spec { path: path.to_owned(), source })?;
+    let parsed = if text.trim_start().starts_with('{') {
+        serde_json::from_str(&text).map_err(|error| error.to_string())
+    } else {
+        toml::from_str(&text).map_err(|error| error.to_string())
+    };
+    parsed.map_err(|why| HostError::NoSpec { path: path.to_owned(), why })
+}
+
+fn list(args: &ListArgs) -> Result<(), CliError> {
+    let vms: Vec<VmView> = args.via.client()?.get("vms").map_err(HostError::Client)?;
+    listing::write(args.output, &vms, || {
+        let row = |vm: &VmView| {
+            [
+                vm.spec.name.to_string(),
+                vm.spec.machine.kind().to_owned(),
+                vm.state.name().to_owned(),
+                place(vm),
+                or_dash(vm.migration.as_ref().map(|it| format!("{} to {}", it.id, it.target))),
+                throttle(vm),
+            ]
+        };
+        rows(["VM", "KIND", "STATE", "NODE", "MIGRATION", "THROTTLE"], vms.iter().map(row))
+    })
+}
+
+/// Where it is, as far as this node knows.
+fn place(vm: &VmView) -> String {
+    match &vm.ownership.holding {
+        Holding::Away { to, .. } => to.to_string(),
+        Holding::Refused { from, .. } | Holding::Incoming { from, .. } => from.to_string(),
+        Holding::Here { .. } | Holding::Outgoing { .. } => vm.node.to_string(),
+    }
+}
+
+fn throttle(vm: &VmView) -> String {
+    let throttle = Throttle::new(vm.throttle);
+    if throttle.is_none() { "–".to_owned() } else { throttle.to_string() }
+}
+
+fn text(vm: &VmView) -> String {
+    let mut lines = vec![
+        ("machine", format!("{}, {}", vm.spec.name, vm.spec.machine.kind())),
+        ("state", format!("{} (node {})", vm.state.name(), place(vm))),
+        ("policy", or_dash(vm.spec.policy.as_ref())),
+        ("throttle", throttle(vm)),
+        ("process", or_dash(vm.pid)),
+        ("monitor", vm.monitor.display().to_string()),
+    ];
+    lines.extend(vm.trouble.iter().map(|trouble| ("trouble", trouble.clone())));
+    if let Some(migration) = &vm.migration {
+        lines.push(("migration", format!("{} to {}", migration.id, migration.target)));
+        lines.push(("", state(migration)));
+    }
+    facts(&lines)
+}

@@ -1,0 +1,209 @@
+//! A node's API, as a program asks it. All of it blocks.
+
+use std::io::{BufRead, BufReader, Lines};
+use std::time::Duration;
+
+use reqwest::Method;
+use reqwest::blocking::{Client as Http, RequestBuilder, Response};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::machines::chain;
+use crate::model::Check;
+
+/// How long a node may take to answer: it may have to watch a guest, or to start a machine.
+const TIMEOUT: Duration = Duration::from_secs(60);
+/// How long it may take to be reached.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// Why a node did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// It does not answer.
+    #[error("no node answers at {address}: {why}")]
+    Unreachable {
+        /// Where.
+        address: String,
+        /// What was seen.
+        why: String,
+    },
+    /// It said no.
+    #[error("{detail}")]
+    Refused {
+        /// The status of its answer.
+        status: u16,
+        /// In its words, which say what to do.
+        detail: String,
+        /// What it found beforehand, where that was the reason.
+        check: Option<Box<Check>>,
+    },
+    /// It said something else.
+    #[error(
+        "the answer of {address} is not understood: {why}; its version may be another than this program's"
+    )]
+    Answer {
+        /// Where.
+        address: String,
+        /// What is wrong with it.
+        why: String,
+    },
+}
+
+/// A node's API.
+#[derive(Debug)]
+pub struct Client {
+    address: String,
+    token: String,
+    http: Http,
+}
+
+/// Something that has happened on a node.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct Told {
+    /// Its number; later ones are larger.
+    pub id: u64,
+    /// `vm`, `migration`, `drain` or `node`.
+    pub kind: String,
+    /// What it is about.
+    pub subject: String,
+    /// How it is now.
+    pub data: Value,
+}
+
+/// What happens on a node, until the connection breaks.
+#[derive(Debug)]
+pub struct EventStream(Lines<BufReader<Response>>);
+
+impl Client {
+    /// The node that answers at `address`, such as `http://127.0.0.1:7101`, opened by `token`.
+    ///
+    /// # Errors
+    /// When the system gives no thread for it.
+    pub fn new(address: &str, token: &str) -> Result<Self, ClientError> {
+        let address = address.trim_end_matches('/').to_owned();
+        let http = Http::builder().timeout(None).connect_timeout(CONNECT).no_proxy().build();
+        let failed = |error: reqwest::Error| ClientError::Unreachable {
+            address: address.clone(),
+            why: chain(&error),
+        };
+        let http = http.map_err(failed)?;
+        Ok(Self { address, token: token.to_owned(), http })
+    }
+
+    /// Where the node is.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// What is at `path`, below `/api/v1/`.
+    ///
+    /// # Errors
+    /// As all of these: when the node does not answer, or refuses.
+    pub fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
+        self.read(self.request(Method::GET, path))
+    }
+
+    /// The same with a query.
+    ///
+    /// # Errors
+    /// When the node does not answer, or refuses.
+    pub fn query<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(&str, String)],
+    ) -> Result<T, ClientError> {
+        let url = reqwest::Url::parse_with_params(&self.at(path), query);
+        let url = url.map_err(|error| self.unreachable(&error))?;
+        self.read(self.http.get(url).bearer_auth(&self.token).timeout(TIMEOUT))
+    }
+
+    /// Has something done.
+    ///
+    /// # Errors
+    /// When the node does not answer, or refuses.
+    pub fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, ClientError> {
+        self.read(self.request(Method::POST, path).json(body))
+    }
+
+    /// Has something changed.
+    ///
+    /// # Errors
+    /// When the node does not answer, or refuses.
+    pub fn patch<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, ClientError> {
+        self.read(self.request(Method::PATCH, path).json(body))
+    }
+
+    /// Has something taken away.
+    ///
+    /// # Errors
+    /// When the node does not answer, or refuses.
+    pub fn delete(&self, path: &str) -> Result<(), ClientError> {
+        self.send(self.request(Method::DELETE, path)).map(drop)
+    }
+
+    /// What happens from now on, or after the event `last`.
+    ///
+    /// # Errors
+    /// When the node does not answer, or refuses.
+    pub fn events(&self, last: Option<u64>) -> Result<EventStream, ClientError> {
+        let mut request = self.http.get(self.at("events")).bearer_auth(&self.token);
+        if let Some(last) = last {
+            request = request.header("last-event-id", last);
+        }
+        self.send(request).map(|response| EventStream(BufReader::new(response).lines()))
+    }
+
+    fn at(&self, path: &str) -> String {
+        format!("{}/api/v1/{path}", self.address)
+    }
+
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http.request(method, self.at(path)).bearer_auth(&self.token).timeout(TIMEOUT)
+    }
+
+    fn unreachable(&self, error: &dyn std::error::Error) -> ClientError {
+        ClientError::Unreachable { address: self.address.clone(), why: chain(error) }
+    }
+
+    fn read<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, ClientError> {
+        let strange = |error: reqwest::Error| ClientError::Answer {
+            address: self.address.clone(),
+            why: chain(&error),
+        };
+        self.send(request)?.json().map_err(strange)
+    }
+
+    fn send(&self, request: RequestBuilder) -> Result<Response, ClientError> {
+        let response = request.send().map_err(|error| self.unreachable(&error))?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response);
+        }
+        let mut problem: Value = response.json().unwrap_or_default();
+        let detail = problem["detail"].as_str().map_or_else(|| status.to_string(), str::to_owned);
+        let check = serde_json::from_value(problem["check"].take()).ok();
+        Err(ClientError::Refused { status: status.as_u16(), detail, check })
+    }
+}
+
+impl Iterator for EventStream {
+    type Item = Told;
+
+    fn next(&mut self) -> Option<Told> {
+        // An event's number and kind stand in its data, too; what else there is are comments that keep the line open.
+        self.0
+            .by_ref()
+            .map_while(Result::ok)
+            .find_map(|line| serde_json::from_str(line.strip_prefix("data:")?.trim_start()).ok())
+    }
+}
