@@ -35,6 +35,52 @@ if [ "$lab" = read ]; then
     echo "guest: read $(ls /disk | grep -c sum) files"
     poweroff -f
 fi
+# Rewrites memory as fast as it can, which is faster than a slow link carries it, now with one content and now with another.
+writer() {
+    count=0
+    while [ ! -e /tmp/finish ]; do
+        for content in /tmp/one /tmp/other; do
+            dd if=$content of=/tmp/rewritten bs=1048576 conv=notrunc 2> /tmp/said || fault "nothing was written: $(cat /tmp/said)"
+        done
+        count=$((count + 1))
+    done
+    cmp -s /tmp/other /tmp/rewritten || fault "what was written is not there"
+    echo "$count" > /tmp/rewritings
+}
+
+# Says back what is typed in, so that whoever types knows that the guest is there.
+answer() {
+    while read -r word && [ "$word" != finish ]; do
+        echo "guest: $word"
+    done
+    touch /tmp/finish
+    wait
+}
+
+# Says what was found, and ends.
+verdict() {
+    dmesg | grep -iE 'stall|lockup|hung task|backwards|BUG:|Oops|WARNING:' > /tmp/trouble &&
+        fault "the kernel complains: $(cat /tmp/trouble)"
+    if [ -e /tmp/faults ]; then
+        sed 's/^/guest: fault: /' /tmp/faults
+        echo "guest: checked, with faults"
+    else
+        echo "guest: checked, all right: $*"
+    fi
+    poweroff -f
+}
+
+if [ "$lab" = writer ]; then
+    head -c 8388608 /dev/urandom > /tmp/one
+    head -c 8388608 /dev/urandom > /tmp/other
+    sums=$(cat /tmp/one /tmp/other | sha1sum)
+    cp /tmp/one /tmp/rewritten
+    writer &
+    echo "guest: at work"
+    answer
+    [ "$(cat /tmp/one /tmp/other | sha1sum)" = "$sums" ] || fault "what was left alone has changed"
+    verdict "$(cat /tmp/rewritings) rewritings"
+fi
 mke2fs -F /dev/vda > /tmp/made 2>&1 && mount -t ext4 /dev/vda /disk || fault "there is no disk: $(cat /tmp/made)"
 
 # What comes on a connection to the outside goes back there, for as long as there is something.
@@ -101,21 +147,7 @@ disk &
 clock &
 memory &
 echo "guest: at work"
-# What is typed in is said back, so that whoever types knows that the guest is there.
-while read -r word && [ "$word" != finish ]; do
-    echo "guest: $word"
-done
-touch /tmp/finish
-wait
+answer
 umount /disk && mount -t ext4 -o ro /dev/vda /disk || fault "the disk does not come back"
 recheck
-
-dmesg | grep -iE 'stall|lockup|hung task|backwards|BUG:|Oops|WARNING:' > /tmp/trouble &&
-    fault "the kernel complains: $(cat /tmp/trouble)"
-if [ -e /tmp/faults ]; then
-    sed 's/^/guest: fault: /' /tmp/faults
-    echo "guest: checked, with faults"
-else
-    echo "guest: checked, all right: $(cat /tmp/files) files, $(cat /tmp/written) on the disk, $(cat /tmp/memory) runs of memtester"
-fi
-poweroff -f
+verdict "$(cat /tmp/files) files, $(cat /tmp/written) on the disk, $(cat /tmp/memory) runs of memtester"
