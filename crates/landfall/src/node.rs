@@ -10,7 +10,7 @@ use landfall_node::model::NodeName;
 
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::host::nodes;
+use crate::host::{drain, nodes};
 
 #[derive(Debug, Args)]
 #[command(
@@ -53,6 +53,10 @@ pub(crate) struct NodeArgs {
 pub(crate) enum NodeCommand {
     /// Lists a node and those that it knows, with what they can take.
     List(nodes::ListArgs),
+    /// Empties a node: its guests leave for others, and it takes none until it is undrained.
+    Drain(drain::DrainArgs),
+    /// Lets a node take guests again.
+    Undrain(drain::UndrainArgs),
 }
 
 fn peer(text: &str) -> Result<(NodeName, String), String> {
@@ -69,6 +73,8 @@ fn peer(text: &str) -> Result<(NodeName, String), String> {
 pub(crate) fn node(args: NodeArgs) -> Result<Exit, CliError> {
     let name = match (args.command, args.name) {
         (Some(NodeCommand::List(args)), _) => return nodes::list(&args),
+        (Some(NodeCommand::Drain(args)), _) => return drain::drain(&args),
+        (Some(NodeCommand::Undrain(args)), _) => return drain::undrain(&args),
         (None, Some(name)) => name,
         // The parser of arguments asks for one of the two.
         (None, None) => return Ok(Exit::Error),

@@ -1,6 +1,7 @@
 //! What is asked of a node's daemon: its machines, migrations, policies, and other nodes.
 
 mod asking;
+pub(crate) mod drain;
 mod follow;
 mod listing;
 mod migrate;

@@ -1,6 +1,7 @@
 //! The node over HTTP: an API for programs, pages for people.
 
 mod access;
+mod drain;
 mod events;
 mod migrations;
 mod peers;
@@ -43,6 +44,7 @@ pub fn router(node: Node, keys: Keys) -> Router {
         .route("/migrations/{id}/cancel", post(migrations::cancel))
         .route("/migrations/{id}/complete", post(migrations::complete))
         .route("/nodes", get(vms::nodes))
+        .route("/nodes/{node}/drain", get(drain::show).post(drain::begin).delete(drain::end))
         .route("/policies", get(vms::policies).post(vms::set_policy))
         .route("/policies/{policy}", delete(vms::remove_policy))
         .route("/events", get(events::events))

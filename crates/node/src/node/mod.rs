@@ -1,6 +1,7 @@
 //! The node itself: what it has, what it does with it. All of it blocks; the API calls it from threads that may.
 
 mod checking;
+mod draining;
 mod error;
 mod facts;
 mod moving;
@@ -64,6 +65,8 @@ struct Shared {
     /// What machines were last seen to do.
     conditions: Mutex<BTreeMap<VmName, Condition>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
+    /// Held while it is changed how far this node is emptied.
+    draining: Mutex<()>,
     /// Set when the daemon ends: migrations go on unwatched.
     leaving: AtomicBool,
     /// Where a test ends the daemon.
@@ -92,6 +95,7 @@ impl Node {
             under_way: Mutex::default(),
             conditions: Mutex::default(),
             threads: Mutex::default(),
+            draining: Mutex::default(),
             leaving: AtomicBool::new(false),
             #[cfg(test)]
             steps_to_live: std::sync::atomic::AtomicUsize::new(usize::MAX),

@@ -214,6 +214,7 @@ impl Node {
             let name = format!("migration-{}", migration.id);
             self.spawn(name, move |node| node.resume(migration));
         }
+        self.go_on_draining();
         Ok(())
     }
 
