@@ -1,5 +1,6 @@
 //! The node itself: what it has, what it does with it. All of it blocks; the API calls it from threads that may.
 
+mod asked;
 mod checking;
 mod draining;
 mod error;
@@ -12,6 +13,7 @@ mod settling;
 mod slots;
 mod tending;
 mod underway;
+mod watcher;
 
 pub use error::NodeError;
 

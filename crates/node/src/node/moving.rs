@@ -1,21 +1,19 @@
-//! Migrations that leave a node: asked for, queued, begun, followed.
+//! Migrations that leave a node: asked for, queued, begun.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::underway::UnderWay;
+use super::watcher::Watcher;
 use super::{Node, NodeError, lock, now_ms};
-use crate::machines::{Follower, MachineError, Wish};
+use crate::machines::MachineError;
 use crate::model::{
-    Migration, MigrationId, MigrationRequest, MigrationState, MigrationView, Point, Progress,
-    Settings, SettingsChange, VmName,
+    Migration, MigrationId, MigrationRequest, MigrationState, MigrationView, Settings, VmName,
 };
 use crate::ownership::Step;
 use crate::peer::{Offer, PeerError, Question};
 
 /// How often a target that takes no more guests is asked again.
 const RETRY: Duration = Duration::from_millis(if cfg!(test) { 5 } else { 300 });
-/// Watchers are told no more often than this.
-const TELL: Duration = Duration::from_millis(200);
 
 impl Node {
     /// Asks for a migration. It begins when it is its turn.
@@ -72,130 +70,6 @@ impl Node {
             ))),
             None => Ok(()),
         }
-    }
-
-    /// Every migration from this node, the newest first.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
-    pub fn migrations(&self) -> Result<Vec<MigrationView>, NodeError> {
-        Ok(self.0.store.migrations()?.iter().map(|migration| self.show(migration)).collect())
-    }
-
-    /// One migration, with everything that is kept of it.
-    ///
-    /// # Errors
-    /// When there is none of this name.
-    pub fn migration(&self, id: &MigrationId) -> Result<Migration, NodeError> {
-        self.0.store.migration(id)?.ok_or_else(|| NodeError::NoMigration(id.clone()))
-    }
-
-    /// How far a migration has come; `None` for one that is not known here.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
-    pub fn state_of(&self, id: &MigrationId) -> Result<Option<MigrationState>, NodeError> {
-        Ok(self.0.store.migration(id)?.map(|migration| migration.state))
-    }
-
-    /// As it is shown.
-    #[must_use]
-    pub fn show(&self, migration: &Migration) -> MigrationView {
-        let under_way = lock(&self.0.under_way);
-        let progress = under_way.get(&migration.id).and_then(|it| it.progress.clone());
-        migration.view(progress.filter(|_| !migration.state.is_final()))
-    }
-
-    /// Its time line: as far as it was seen, or as the bill has it.
-    ///
-    /// # Errors
-    /// When there is none of this name.
-    pub fn timeline(&self, id: &MigrationId) -> Result<Vec<Point>, NodeError> {
-        let migration = self.migration(id)?;
-        if let Some(report) = migration.report {
-            let point = |point: &landfall_migrate::report::TimePoint| Point {
-                at_ms: point.at_ms,
-                pass: point.pass,
-                remaining_bytes: point.remaining_bytes,
-                dirty_rate_bytes_per_second: point.dirty_rate_bytes_per_second,
-                bandwidth_bytes_per_second: point.bandwidth_bytes_per_second,
-                throttle: point.throttle,
-            };
-            return Ok(report.timeline.iter().map(point).collect());
-        }
-        Ok(lock(&self.0.under_way).get(id).map(UnderWay::points).unwrap_or_default())
-    }
-
-    /// Asks for the end of a migration: the guest stays here, unless it is too late.
-    ///
-    /// # Errors
-    /// When there is none of this name, or it is over.
-    pub fn cancel(&self, id: &MigrationId) -> Result<MigrationView, NodeError> {
-        let migration = self.open(id)?;
-        let migration = Migration { cancel_requested: true, ..migration };
-        self.0.store.put_migration(&migration)?;
-        if let Some(under_way) = lock(&self.0.under_way).get_mut(id) {
-            under_way.cancel();
-        }
-        self.0.slots.nudge();
-        Ok(self.show(&migration))
-    }
-
-    /// Holds a migration to other settings from now on.
-    ///
-    /// # Errors
-    /// When it is over, the settings are out of range, or cannot be changed any more.
-    pub fn adjust(
-        &self,
-        id: &MigrationId,
-        change: &SettingsChange,
-    ) -> Result<MigrationView, NodeError> {
-        let migration = self.open(id)?;
-        let waits = migration.state == MigrationState::Queued;
-        if change.auto_converge.is_some_and(|on| on != migration.settings.auto_converge) && !waits {
-            return Err(NodeError::Busy(
-                "auto-converge cannot be switched while the guest is on its way; cancel, and migrate again"
-                    .to_owned(),
-            ));
-        }
-        let settings = migration.settings.with(change);
-        settings.check()?;
-        let migration = Migration { settings, ..migration };
-        self.0.store.put_migration(&migration)?;
-        if let Some(under_way) = lock(&self.0.under_way).get_mut(id) {
-            under_way.adjust(self.share(settings));
-        }
-        self.tell_migration(&migration);
-        Ok(self.show(&migration))
-    }
-
-    /// Has a migration switch over now, whatever the downtime.
-    ///
-    /// # Errors
-    /// When the guest is not on its way.
-    pub fn complete(&self, id: &MigrationId) -> Result<MigrationView, NodeError> {
-        let migration = self.open(id)?;
-        if migration.state != MigrationState::Moving {
-            return Err(NodeError::Busy(format!(
-                "the guest is not on its way yet ({}); ask again when it is",
-                migration.state.name()
-            )));
-        }
-        if let Some(under_way) = lock(&self.0.under_way).get_mut(id) {
-            under_way.switch_over(self.share(migration.settings));
-        }
-        Ok(self.show(&migration))
-    }
-
-    fn open(&self, id: &MigrationId) -> Result<Migration, NodeError> {
-        let migration = self.migration(id)?;
-        if migration.state.is_final() {
-            return Err(NodeError::Busy(format!(
-                "the migration is over: {}",
-                migration.state.name()
-            )));
-        }
-        Ok(migration)
     }
 
     /// The settings with this migration's share of what all may take together.
@@ -395,43 +269,4 @@ impl Node {
 )]
 fn whole(rate: f64) -> u64 {
     (rate.round() as u64).max(1)
-}
-
-/// Keeps what is known of a migration true while it runs, and passes on what is wanted of it.
-pub(super) struct Watcher<'a> {
-    node: &'a Node,
-    pub(super) migration: Migration,
-    told: Option<Instant>,
-}
-
-impl<'a> Watcher<'a> {
-    pub(super) fn new(node: &'a Node, migration: Migration) -> Self {
-        Self { node, migration, told: None }
-    }
-}
-
-impl Follower for Watcher<'_> {
-    fn progress(&mut self, progress: Progress) {
-        let id = &self.migration.id;
-        let stage = progress.stage;
-        let mut under_way = lock(&self.node.0.under_way);
-        let entry = under_way.entry(id.clone()).or_default();
-        let news = entry.progress.as_ref().is_none_or(|before| before.stage != stage);
-        entry.see(progress);
-        drop(under_way);
-        if news || self.told.is_none_or(|told| told.elapsed() >= TELL) {
-            self.told = Some(Instant::now());
-            if let Ok(migration) = self.node.migration(id) {
-                self.node.tell_migration(&migration);
-            }
-        }
-    }
-
-    fn wish(&mut self) -> Wish {
-        if self.node.is_leaving() {
-            return Wish::Leave;
-        }
-        let mut under_way = lock(&self.node.0.under_way);
-        under_way.get_mut(&self.migration.id).map_or(Wish::GoOn, UnderWay::wish)
-    }
 }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use landfall_migrate::report::{Outcome, Report};
 
-use super::moving::Watcher;
 use super::underway::UnderWay;
+use super::watcher::Watcher;
 use super::{Node, NodeError, lock};
 use crate::machines::{Condition, Followed, MachineError, chain};
 use crate::model::{Migration, MigrationState};
