@@ -1,9 +1,10 @@
 //! Landfall's tasks: `cargo xtask test` runs every test there is, `cargo xtask fuzz` fuzzes for longer, `cargo xtask
 //! compare` puts stock QEMU and Landfall side by side, `cargo xtask lab` moves a Linux guest in a KVM inside an emulated
-//! machine.
+//! machine, `cargo xtask screenshots` takes the pictures of the pages that are in docs/.
 
 #![forbid(unsafe_code)]
 
+mod browser;
 mod command;
 mod compare;
 mod fuzz;
@@ -46,6 +47,8 @@ enum Task {
     Compare(compare::CompareArgs),
     /// Boots and moves a Linux guest in a KVM of its own, inside a machine that QEMU emulates; no /dev/kvm is needed.
     Lab(lab::LabArgs),
+    /// Takes pictures of every page into docs/pages, while the tests of the pages run.
+    Screenshots,
     /// What the lab runs inside its machine.
     #[command(hide = true)]
     LabInside,
@@ -76,6 +79,7 @@ fn main() -> ExitCode {
         Task::Test { steps } => step::run(steps, &workspace),
         Task::Compare(args) => compare::compare(&workspace, &args),
         Task::Lab(args) => lab::lab(&workspace, args),
+        Task::Screenshots => browser::screenshots(&workspace),
         Task::LabInside => lab::lab_inside(),
         Task::Fuzz { minutes } => fuzz::run_long(&workspace, minutes),
     }

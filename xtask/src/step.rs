@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use crate::workspace::Workspace;
-use crate::{fuzz, lint, model, python, qemu, suite};
+use crate::{browser, fuzz, lint, model, python, qemu, suite};
 
 /// One step.
 pub(crate) struct Step {
@@ -66,6 +66,11 @@ pub(crate) const STEPS: &[Step] = &[
         name: "python",
         about: "QEMU's own Python client speaks with the monitor",
         run: python::interoperate,
+    },
+    Step {
+        name: "browser",
+        about: "the pages in a real browser: a guest moved from the form, with the option and without",
+        run: browser::pages,
     },
     Step { name: "qemu", about: "stock QEMU is steered, and left as it was", run: qemu::steered },
     Step {

@@ -65,16 +65,23 @@ const over = ["completed", "gave_up", "cancelled", "failed"];
 if (live && !live.hasAttribute("data-final")) {
   const id = live.dataset.migration;
   const events = new EventSource("/api/v1/events");
-  events.addEventListener("migration", (event) => {
-    const { subject, data } = JSON.parse(event.data);
-    if (subject !== id) return;
-    if (over.includes(data.state)) {
+  const receive = (migration) => {
+    if (over.includes(migration.state)) {
       events.close();
       location.reload();
       return;
     }
-    show(live, data);
+    show(live, migration);
     draw(id);
+  };
+  // Only what happens from now on is told: what has happened since the page was drawn, or while the node was away, is asked for.
+  events.addEventListener("open", async () => {
+    const answer = await fetch(`/api/v1/migrations/${id}`);
+    if (answer.ok) receive(await answer.json());
+  });
+  events.addEventListener("migration", (event) => {
+    const { subject, data } = JSON.parse(event.data);
+    if (subject === id) receive(data);
   });
 } else if (overview) {
   const events = new EventSource("/api/v1/events");

@@ -1,0 +1,110 @@
+//! Two nodes on this machine, and a guest on the first that outruns the link between them.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::process::{Child, Command, Stdio};
+
+use landfall_node::process::ProcessId;
+use reqwest::blocking::Client;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// What the link between them carries.
+const LINK: &str = "60MB/s";
+
+/// One node.
+#[derive(Debug)]
+pub(crate) struct Host {
+    process: Child,
+    /// Where its pages are, with the token that opens them.
+    pub(crate) login: String,
+    address: String,
+    token: String,
+}
+
+/// Both nodes.
+#[derive(Debug)]
+pub(crate) struct Hosts {
+    pub(crate) a: Host,
+    pub(crate) b: Host,
+    client: Client,
+    folder: TempDir,
+}
+
+/// Ports that nobody has; held together, so that they are different ones.
+fn ports() -> [u16; 2] {
+    let held = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    held.map(|listener| listener.local_addr().unwrap().port())
+}
+
+impl Host {
+    fn start(folder: &TempDir, name: &str, port: u16, peer: &str, peer_port: u16) -> Self {
+        let address = format!("127.0.0.1:{port}");
+        let data = folder.path().join(name);
+        let mut process = Command::new(env!("CARGO_BIN_EXE_landfall"))
+            .args(["node", "--insecure", "--name", name, "--listen", &address, "--bandwidth", LINK])
+            .arg("--data")
+            .arg(&data)
+            .args(["--peer", &format!("{peer}=http://127.0.0.1:{peer_port}")])
+            .env("XDG_RUNTIME_DIR", folder.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        let login = lines.find_map(|line| {
+            let line = line.unwrap();
+            Some(format!("http://{}", line.split_once("http://")?.1))
+        });
+        std::thread::spawn(move || lines.for_each(drop));
+        let token = fs::read_to_string(data.join("token")).unwrap().trim().to_owned();
+        Self { process, login: login.unwrap(), address: format!("http://{address}"), token }
+    }
+}
+
+impl Hosts {
+    /// With a guest called `probe` on the first of them.
+    pub(crate) fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let [a, b] = ports();
+        let hosts = Self {
+            a: Host::start(&folder, "a", a, "b", b),
+            b: Host::start(&folder, "b", b, "a", a),
+            client: Client::builder().no_proxy().build().unwrap(),
+            folder,
+        };
+        let probe = json!({ "workload": "sweep", "working_set": "128MiB", "rate": "400MB/s" });
+        let spec = json!({ "name": "probe", "native": { "memory": "256MiB", "probe": probe } });
+        let url = format!("{}/api/v1/vms", hosts.a.address);
+        let made = hosts.client.post(url).bearer_auth(&hosts.a.token).json(&spec).send().unwrap();
+        assert_eq!(made.status(), 201, "{}", made.text().unwrap());
+        hosts
+    }
+
+    /// What a node knows of the guest.
+    pub(crate) fn probe_on(&self, host: &Host) -> Value {
+        let url = format!("{}/api/v1/vms/probe", host.address);
+        self.client.get(url).bearer_auth(&host.token).send().unwrap().json().unwrap()
+    }
+}
+
+impl Drop for Hosts {
+    fn drop(&mut self) {
+        for host in [&mut self.a, &mut self.b] {
+            let _ = host.process.kill();
+            let _ = host.process.wait();
+        }
+        // Machines outlive their node; each has its folder in its command line.
+        let folder = self.folder.path().to_string_lossy().into_owned();
+        for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
+            let pid = entry.file_name().to_str().and_then(|name| name.parse().ok());
+            let command = fs::read(entry.path().join("cmdline")).unwrap_or_default();
+            if let Some(process) = pid.and_then(ProcessId::of)
+                && String::from_utf8_lossy(&command).contains(&folder)
+            {
+                process.kill();
+            }
+        }
+    }
+}

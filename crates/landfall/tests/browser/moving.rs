@@ -1,0 +1,82 @@
+//! A guest that outruns its link, moved from the form: with the option it arrives, without it one is told that it will not.
+
+use crate::browser::Browser;
+use crate::hosts::Hosts;
+use crate::looks::look;
+
+const STATE: &str = "[data-field=state]";
+
+/// Opens the form by the way that a person takes there.
+fn form(browser: &Browser, hosts: &Hosts) {
+    browser.open(&hosts.a.login);
+    browser.until("document.querySelector('a.button')");
+    assert!(!browser.address().contains("token"), "the token stays in the address bar");
+    browser.click("a.button");
+    browser.until("document.querySelector('.prediction')");
+}
+
+fn field(name: &str, condition: &str) -> String {
+    format!("document.querySelector('[data-field={name}]')?.innerText{condition}")
+}
+
+#[test]
+#[ignore = "needs a browser; run by `cargo xtask test browser`"]
+fn a_guest_that_outruns_its_link_arrives_from_the_form() {
+    let (hosts, browser) = (Hosts::start(), Browser::start());
+    form(&browser, &hosts);
+    assert_eq!(browser.look("return document.querySelector('[name=auto_converge]').checked"), true);
+    look(&browser, "form");
+    browser.click("button.main");
+
+    // What is shown comes in while one looks: the page is the one that was loaded first.
+    browser.until(&field("state", " === 'moving'"));
+    browser.look("window.loadedFirst = true");
+    browser.until(&field("throttle", ".endsWith('%')"));
+    browser.until("document.querySelector('#charts svg')");
+    assert_eq!(browser.look("return window.loadedFirst"), true);
+    look(&browser, "live");
+
+    browser.until("document.querySelector('[data-final]')");
+    assert_eq!(browser.text(STATE), "arrived", "{}", browser.text("main"));
+    assert!(!browser.text(".summary").is_empty());
+    look(&browser, "arrived");
+    browser.open(&hosts.b.login);
+    browser.until("document.querySelector('a.button')");
+    look(&browser, "overview");
+    assert_eq!(hosts.probe_on(&hosts.b)["state"], "running");
+    browser.open(&hosts.a.login);
+    browser.click("nav a[href='/history']");
+    browser.until("document.querySelector('tbody tr')");
+    assert_eq!(browser.text(STATE), "arrived");
+    look(&browser, "history");
+}
+
+#[test]
+#[ignore = "needs a browser; run by `cargo xtask test browser`"]
+fn without_the_option_the_page_says_that_it_will_not_arrive_and_calls_it_off() {
+    let (hosts, browser) = (Hosts::start(), Browser::start());
+    form(&browser, &hosts);
+    browser.click("[name=auto_converge]");
+    browser.click("button[name=check]");
+    browser.until("/would not arrive/i.test(document.querySelector('.prediction')?.innerText)");
+    assert_eq!(
+        browser.look("return document.querySelector('[name=auto_converge]').checked"),
+        false
+    );
+    look(&browser, "form-without");
+    browser.click("button.main");
+    browser.until(&field("verdict", ".includes('does not arrive')"));
+    look(&browser, "will-not-arrive");
+
+    // Whoever says no has changed nothing.
+    browser.click("form[action$='/cancel'] button");
+    assert!(browser.question().contains("The guest stays where it is"));
+    browser.answer_question(false);
+    browser.until(&field("state", " === 'moving'"));
+    browser.click("form[action$='/cancel'] button");
+    browser.answer_question(true);
+    browser.until("document.querySelector('[data-final]')");
+    assert_eq!(browser.text(STATE), "cancelled", "{}", browser.text("main"));
+    look(&browser, "cancelled");
+    assert_eq!(hosts.probe_on(&hosts.a)["state"], "running");
+}
