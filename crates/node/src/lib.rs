@@ -8,6 +8,7 @@ pub mod daemon;
 pub mod events;
 pub mod http_peer;
 pub mod machines;
+mod metrics;
 pub mod model;
 pub mod node;
 pub mod ownership;

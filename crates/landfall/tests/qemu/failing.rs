@@ -16,7 +16,7 @@ fn under_way(pair: &mut Pair) -> Pilot {
     pair.source.client.execute(&set).unwrap();
     let migrate = landfall_qmp::Command::Migrate { uri: pair.uri.clone() };
     pair.source.client.execute(&migrate).unwrap();
-    pair.source.wait_until("a throttle", |info| info.cpu_throttle_percentage == Some(95));
+    pair.source.wait_for_a_throttle();
     pair.source.hold_up();
     pilot
 }

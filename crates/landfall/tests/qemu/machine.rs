@@ -87,10 +87,20 @@ impl Qemu {
 
     pub(crate) fn wait_until(&mut self, what: &str, reached: impl Fn(&MigrationInfo) -> bool) {
         let deadline = Instant::now() + PATIENCE;
-        while !reached(&self.migration()) {
-            assert!(Instant::now() < deadline, "{what} does not come");
+        loop {
+            let info = self.migration();
+            if reached(&info) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{what} does not come: {info:?}");
             std::thread::sleep(RETRY);
         }
+    }
+
+    /// Until the guest is held, not softly: by 95 per cent on a host that has the time to run it at full speed.
+    pub(crate) fn wait_for_a_throttle(&mut self) {
+        let hard = |info: &MigrationInfo| info.cpu_throttle_percentage.is_some_and(|it| it >= 50);
+        self.wait_until("a throttle", hard);
     }
 
     /// Has so few bytes leave a second that the migration under way does not end by itself.

@@ -3,6 +3,7 @@
 mod access;
 mod drain;
 mod events;
+mod metrics;
 mod migrations;
 mod peers;
 mod problem;
@@ -49,6 +50,9 @@ pub fn router(node: Node, keys: Keys) -> Router {
         .route("/policies/{policy}", delete(vms::remove_policy))
         .route("/events", get(events::events))
         .route_layer(from_fn_with_state(app.clone(), access::people_only));
+    let metrics = Router::new()
+        .route("/metrics", get(metrics::metrics))
+        .route_layer(from_fn_with_state(app.clone(), access::people_only));
     let nodes = Router::new()
         .route("/facts", get(peers::facts))
         .route("/check", post(peers::check))
@@ -61,6 +65,7 @@ pub fn router(node: Node, keys: Keys) -> Router {
     Router::new()
         .nest("/api/v1", people)
         .nest("/api/v1/peer", nodes)
+        .merge(metrics)
         .merge(crate::web::pages(&app))
         .with_state(app)
 }

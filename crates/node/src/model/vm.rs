@@ -47,6 +47,20 @@ pub enum VmState {
 }
 
 impl VmState {
+    /// For programs.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::Stopped => "stopped",
+            Self::Incoming => "incoming",
+            Self::Away => "away",
+            Self::InDoubt => "in_doubt",
+            Self::Unreachable => "unreachable",
+        }
+    }
+
     /// In a word or two.
     #[must_use]
     pub fn name(self) -> &'static str {
