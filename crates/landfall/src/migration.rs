@@ -24,7 +24,7 @@ use crate::error::CliError;
 use crate::exit::Exit;
 use crate::follow::follow;
 use crate::host::migration as of_node;
-use crate::host::via::Via;
+use crate::host::via::{Asked, Via};
 use crate::interrupts::Interrupts;
 use crate::migrate::{connect, tell};
 use crate::progress::on_stderr;
@@ -34,7 +34,7 @@ use crate::status::migration_text;
 #[derive(Debug, Subcommand)]
 pub(crate) enum MigrationCommand {
     /// Lists the migrations from a node, the newest first.
-    List(ListArgs),
+    List(Asked),
     /// Changes the limits of the migration under way.
     Set(SetArgs),
     /// Tells how far the migration has come, or how it ended, and within which limits.
@@ -70,15 +70,6 @@ impl FromStr for Subject {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct ListArgs {
-    /// How the result is written.
-    #[arg(short = 'o', long, value_enum, default_value_t)]
-    output: Output,
-    #[command(flatten)]
-    via: Via,
-}
-
-#[derive(Debug, Args)]
 pub(crate) struct CompleteArgs {
     /// The migration's ID, as a-17.
     id: MigrationId,
@@ -100,11 +91,8 @@ pub(crate) struct ReportArgs {
 pub(crate) struct ShowArgs {
     /// The migration's ID, as a-17, or the QMP socket of the source.
     migration: Subject,
-    /// How the result is written.
-    #[arg(short = 'o', long, value_enum, default_value_t)]
-    output: Output,
     #[command(flatten)]
-    via: Via,
+    asked: Asked,
 }
 
 #[derive(Debug, Args)]
@@ -126,11 +114,11 @@ pub(crate) enum MigrationError {
 
 pub(crate) fn migration(command: &MigrationCommand) -> Result<Exit, CliError> {
     match command {
-        MigrationCommand::List(args) => of_node::list(&args.via, args.output),
+        MigrationCommand::List(asked) => of_node::list(asked),
         MigrationCommand::Set(args) => set::set(args),
         MigrationCommand::Show(args) => match &args.migration {
-            Subject::Id(id) => of_node::show(&args.via, id, args.output),
-            Subject::Socket(socket) => show(socket, args.output),
+            Subject::Id(id) => of_node::show(&args.asked, id),
+            Subject::Socket(socket) => show(socket, args.asked.output),
         },
         MigrationCommand::Watch(args) => watch::watch(args),
         MigrationCommand::Cancel(args) => match &args.migration {

@@ -10,6 +10,7 @@ use landfall_node::model::NodeName;
 
 use crate::error::CliError;
 use crate::exit::Exit;
+use crate::host::via::Asked;
 use crate::host::{drain, nodes};
 
 #[derive(Debug, Args)]
@@ -52,7 +53,7 @@ pub(crate) struct NodeArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum NodeCommand {
     /// Lists a node and those that it knows, with what they can take.
-    List(nodes::ListArgs),
+    List(Asked),
     /// Empties a node: its guests leave for others, and it takes none until it is undrained.
     Drain(drain::DrainArgs),
     /// Lets a node take guests again.

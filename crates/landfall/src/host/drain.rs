@@ -7,9 +7,8 @@ use landfall_node::client::{Client, ClientError};
 use landfall_node::model::{Drain, DrainItem, DrainItemState, NodeName};
 
 use super::HostError;
-use super::listing::{self, or_dash, rows};
-use super::via::Via;
-use crate::args::Output;
+use super::listing::{or_dash, rows};
+use super::via::{Asked, Via};
 use crate::error::CliError;
 use crate::exit::{EXIT_CODES, Exit};
 
@@ -21,11 +20,8 @@ pub(crate) struct DrainArgs {
     /// Return at once; it goes on by itself.
     #[arg(long)]
     detach: bool,
-    /// How the result is written.
-    #[arg(short = 'o', long, value_enum, default_value_t)]
-    output: Output,
     #[command(flatten)]
-    via: Via,
+    asked: Asked,
 }
 
 #[derive(Debug, Args)]
@@ -43,11 +39,11 @@ fn client(via: &Via, name: &NodeName) -> Result<Client, HostError> {
 }
 
 pub(crate) fn drain(args: &DrainArgs) -> Result<Exit, CliError> {
-    let client = client(&args.via, &args.name)?;
+    let client = client(&args.asked.via, &args.name)?;
     let path = format!("nodes/{}/drain", args.name);
     let begun: Drain = client.post(&path, &()).map_err(HostError::Client)?;
     let drain = if args.detach { begun } else { to_its_end(&client, &path, &args.name)? };
-    listing::write(args.output, &drain, || text(&drain))?;
+    args.asked.write(&drain, || text(&drain))?;
     let stayed = drain.items.iter().any(|item| item.state == DrainItemState::Stayed);
     Ok(if stayed { Exit::Failed } else { Exit::Done })
 }

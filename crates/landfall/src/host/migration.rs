@@ -9,9 +9,9 @@ use landfall_node::model::{MigrationId, MigrationState, MigrationView, SettingsC
 use serde_json::json;
 
 use super::follow::{Followed, Follower, Spectator};
-use super::listing::{self, facts, or_dash, rows};
+use super::listing::{facts, or_dash, rows};
 use super::migrate::Line;
-use super::via::Via;
+use super::via::{Asked, Via};
 use super::{HostError, settings};
 use crate::args::{Output, OutputArgs};
 use crate::error::CliError;
@@ -23,9 +23,9 @@ use crate::progress::View;
 use crate::quantities::milliseconds;
 
 /// Every migration from the node, the newest first.
-pub(crate) fn list(via: &Via, output: Output) -> Result<Exit, CliError> {
-    let all: Vec<MigrationView> = via.client()?.get("migrations").map_err(HostError::Client)?;
-    listing::write(output, &all, || {
+pub(crate) fn list(asked: &Asked) -> Result<Exit, CliError> {
+    let all: Vec<MigrationView> = asked.client()?.get("migrations").map_err(HostError::Client)?;
+    asked.write(&all, || {
         let row = |it: &MigrationView| {
             let report = it.report.as_ref();
             let time = |time: fn(&Report) -> f64| or_dash(report.map(time).map(milliseconds));
@@ -51,9 +51,9 @@ fn get(client: &Client, id: &MigrationId) -> Result<MigrationView, HostError> {
     Ok(client.get(&format!("migrations/{id}"))?)
 }
 
-pub(crate) fn show(via: &Via, id: &MigrationId, output: Output) -> Result<Exit, CliError> {
-    let view = get(&via.client()?, id)?;
-    listing::write(output, &view, || text(&view))?;
+pub(crate) fn show(asked: &Asked, id: &MigrationId) -> Result<Exit, CliError> {
+    let view = get(&asked.client()?, id)?;
+    asked.write(&view, || text(&view))?;
     Ok(Exit::Done)
 }
 

@@ -1,28 +1,17 @@
 //! `landfall node list`: the nodes that one of them knows.
 
-use clap::Args;
 use landfall_converge::Bytes;
 use landfall_node::model::NodeView;
 
 use super::HostError;
-use super::listing::{self, or_dash, rows};
-use super::via::Via;
-use crate::args::Output;
+use super::listing::{or_dash, rows};
+use super::via::Asked;
 use crate::error::CliError;
 use crate::exit::Exit;
 
-#[derive(Debug, Args)]
-pub(crate) struct ListArgs {
-    /// How the result is written.
-    #[arg(short = 'o', long, value_enum, default_value_t)]
-    output: Output,
-    #[command(flatten)]
-    via: Via,
-}
-
-pub(crate) fn list(args: &ListArgs) -> Result<Exit, CliError> {
-    let nodes: Vec<NodeView> = args.via.client()?.get("nodes").map_err(HostError::Client)?;
-    listing::write(args.output, &nodes, || {
+pub(crate) fn list(asked: &Asked) -> Result<Exit, CliError> {
+    let nodes: Vec<NodeView> = asked.client()?.get("nodes").map_err(HostError::Client)?;
+    asked.write(&nodes, || {
         let row = |node: &NodeView| {
             let facts = node.facts.as_ref();
             [

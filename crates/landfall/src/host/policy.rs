@@ -6,18 +6,17 @@ use clap::{Args, Subcommand};
 use landfall_node::client::Client;
 use landfall_node::model::{Policy, PolicyName, Settings};
 
-use super::listing::{self, facts};
+use super::listing::facts;
 use super::settings::SettingsArgs;
-use super::via::Via;
+use super::via::{Asked, Via};
 use super::{HostError, settings};
-use crate::args::Output;
 use crate::error::CliError;
 use crate::exit::Exit;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum PolicyCommand {
     /// Lists the policies of a node, each with what it means for the guest.
-    List(ListArgs),
+    List(Asked),
     /// Tells what a policy allows.
     Show(ShowArgs),
     /// Adds a policy of your own, or changes it.
@@ -27,23 +26,11 @@ pub(crate) enum PolicyCommand {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct ListArgs {
-    /// How the result is written.
-    #[arg(short = 'o', long, value_enum, default_value_t)]
-    output: Output,
-    #[command(flatten)]
-    via: Via,
-}
-
-#[derive(Debug, Args)]
 pub(crate) struct ShowArgs {
     /// What the policy is called.
     name: PolicyName,
-    /// How the result is written.
-    #[arg(short = 'o', long, value_enum, default_value_t)]
-    output: Output,
     #[command(flatten)]
-    via: Via,
+    asked: Asked,
 }
 
 #[derive(Debug, Args)]
@@ -72,13 +59,13 @@ pub(crate) struct RemoveArgs {
 
 pub(crate) fn policy(command: &PolicyCommand) -> Result<Exit, CliError> {
     match command {
-        PolicyCommand::List(args) => {
-            let policies = all(&args.via.client()?)?;
-            listing::write(args.output, &policies, || list(&policies))?;
+        PolicyCommand::List(asked) => {
+            let policies = all(&asked.client()?)?;
+            asked.write(&policies, || list(&policies))?;
         }
         PolicyCommand::Show(args) => {
-            let shown = named(&all(&args.via.client()?)?, &args.name)?;
-            listing::write(args.output, &shown, || text(&shown))?;
+            let shown = named(&all(&args.asked.client()?)?, &args.name)?;
+            args.asked.write(&shown, || text(&shown))?;
         }
         PolicyCommand::Set(args) => set(args)?,
         PolicyCommand::Remove(args) => {

@@ -6,8 +6,11 @@ use std::path::PathBuf;
 use clap::Args;
 use landfall_node::client::Client;
 use landfall_node::presence::{Presence, present};
+use serde::Serialize;
 
-use super::HostError;
+use super::{HostError, listing};
+use crate::args::Output;
+use crate::error::CliError;
 
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Node")]
@@ -19,6 +22,30 @@ pub(crate) struct Via {
     /// The file with the token that opens the node; that of a node of this user on this machine is found.
     #[arg(long, value_name = "FILE", env = "LANDFALL_TOKEN_FILE", hide_env_values = true)]
     pub(crate) token_file: Option<PathBuf>,
+}
+
+/// What a node is asked for, and how the answer is written.
+#[derive(Debug, Args)]
+pub(crate) struct Asked {
+    /// How the result is written.
+    #[arg(short = 'o', long, value_enum, default_value_t)]
+    pub(crate) output: Output,
+    #[command(flatten)]
+    pub(crate) via: Via,
+}
+
+impl Asked {
+    pub(super) fn client(&self) -> Result<Client, HostError> {
+        self.via.client()
+    }
+
+    pub(super) fn write(
+        &self,
+        shown: &impl Serialize,
+        text: impl FnOnce() -> String,
+    ) -> Result<(), CliError> {
+        listing::write(self.output, shown, text)
+    }
 }
 
 impl Via {

@@ -10,17 +10,16 @@ use landfall_node::model::{MachineSpec, PolicyName, QemuSpec, VmName, VmSpec, Vm
 use landfall_node::ownership::Holding;
 
 use super::HostError;
-use super::listing::{self, facts, or_dash, rows};
+use super::listing::{facts, or_dash, rows};
 use super::migration::state;
-use super::via::Via;
-use crate::args::Output;
+use super::via::{Asked, Via};
 use crate::error::CliError;
 use crate::exit::Exit;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum HostVmCommand {
     /// Lists the machines of a node.
-    List(ListArgs),
+    List(Asked),
     /// Tells what a machine of a node is, and what it does.
     Show(ShowArgs),
     /// Starts a machine on a node: a new one from its description, or one that has stopped.
@@ -34,23 +33,11 @@ pub(crate) enum HostVmCommand {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct ListArgs {
-    /// How the result is written.
-    #[arg(short = 'o', long, value_enum, default_value_t)]
-    output: Output,
-    #[command(flatten)]
-    via: Via,
-}
-
-#[derive(Debug, Args)]
 pub(crate) struct ShowArgs {
     /// What the machine is called.
     name: VmName,
-    /// How the result is written.
-    #[arg(short = 'o', long, value_enum, default_value_t)]
-    output: Output,
     #[command(flatten)]
-    via: Via,
+    asked: Asked,
 }
 
 #[derive(Debug, Args)]
@@ -94,10 +81,11 @@ fn absolute(text: &str) -> Result<PathBuf, String> {
 
 pub(crate) fn vm(command: &HostVmCommand) -> Result<Exit, CliError> {
     match command {
-        HostVmCommand::List(args) => list(args)?,
+        HostVmCommand::List(asked) => list(asked)?,
         HostVmCommand::Show(args) => {
-            let vm: VmView = args.via.client()?.get(&at(&args.name)).map_err(HostError::Client)?;
-            listing::write(args.output, &vm, || text(&vm))?;
+            let vm: VmView =
+                args.asked.client()?.get(&at(&args.name)).map_err(HostError::Client)?;
+            args.asked.write(&vm, || text(&vm))?;
         }
         HostVmCommand::Start(args) => start(args)?,
         HostVmCommand::Stop(args) => {
@@ -155,9 +143,9 @@ fn spec(path: &Path) -> Result<VmSpec, HostError> {
     parsed.map_err(|why| HostError::NoSpec { path: path.to_owned(), why })
 }
 
-fn list(args: &ListArgs) -> Result<(), CliError> {
-    let vms: Vec<VmView> = args.via.client()?.get("vms").map_err(HostError::Client)?;
-    listing::write(args.output, &vms, || {
+fn list(asked: &Asked) -> Result<(), CliError> {
+    let vms: Vec<VmView> = asked.client()?.get("vms").map_err(HostError::Client)?;
+    asked.write(&vms, || {
         let row = |vm: &VmView| {
             [
                 vm.spec.name.to_string(),
