@@ -97,10 +97,9 @@ impl Qemu {
         }
     }
 
-    /// Until the guest is held, not softly: by 95 per cent on a host that has the time to run it at full speed.
+    /// Until the guest is held as hard as the pilot lets QEMU hold it.
     pub(crate) fn wait_for_a_throttle(&mut self) {
-        let hard = |info: &MigrationInfo| info.cpu_throttle_percentage.is_some_and(|it| it >= 50);
-        self.wait_until("a throttle", hard);
+        self.wait_until("a throttle", |info| info.cpu_throttle_percentage == Some(95));
     }
 
     /// Has so few bytes leave a second that the migration under way does not end by itself.

@@ -20,11 +20,6 @@ fn begin(source: &mut Qemu, uri: &str) {
     source.client.execute(&Command::Migrate { uri: uri.to_owned() }).unwrap();
 }
 
-/// 95 per cent, on a host that has the time to run the guest at full speed.
-fn is_hard(report: &Value) -> bool {
-    report["max_throttle"].as_f64().is_some_and(|it| it >= 0.5)
-}
-
 #[test]
 #[ignore = "needs QEMU: cargo xtask test qemu"]
 fn a_guest_that_outruns_the_link_arrives_and_qemu_is_left_as_it_was() {
@@ -36,7 +31,7 @@ fn a_guest_that_outruns_the_link_arrives_and_qemu_is_left_as_it_was() {
     assert_eq!(output.status.code(), Some(0), "{report}");
     assert_eq!(report["outcome"], "completed");
     assert_eq!(report["machine"], "qemu");
-    assert!(is_hard(&report), "{report}");
+    assert_eq!(report["max_throttle"], 0.95, "{report}");
     assert!(report["stolen_ms"].as_f64().unwrap() > 100.0, "{report}");
     assert_eq!(report["verdict"]["state"], "needs_throttle");
     assert_eq!(pair.source.settings(), found);
@@ -62,7 +57,7 @@ fn a_pilot_steers_what_another_begins() {
     begin(&mut pair.source, &pair.uri);
     let (code, report, said) = pilot.end();
     assert_eq!(code, 0, "{said}");
-    assert!(is_hard(&report), "{report}");
+    assert_eq!(report["max_throttle"], 0.95, "{report}");
     pair.assert_arrived();
 }
 
@@ -91,7 +86,7 @@ fn one_that_is_called_off_by_another_is_told_and_the_next_one_is_steered() {
         return pair.assert_stayed();
     }
     assert_eq!((code, &report["outcome"]), (0, &json!("completed")), "{said}");
-    assert!(is_hard(&report), "{report}");
+    assert_eq!(report["max_throttle"], 0.95, "{report}");
     pair.assert_arrived();
 }
 
@@ -133,8 +128,7 @@ fn what_a_pilot_that_was_killed_left_behind_can_be_put_back() {
     pair.source.wait_for_a_throttle();
     pair.source.hold_up();
     pilot.kill();
-    let initial = "cpu-throttle-initial";
-    assert_ne!(pair.source.settings().0[initial], found.0[initial]);
+    assert_eq!(pair.source.settings().0["cpu-throttle-initial"], 95);
     pair.source.client.execute(&Command::MigrateCancel).unwrap();
     pair.source.wait_until("the end", |info| info.status.is_final());
     let output = run(&["pilot", "--restore"], &pair.source.for_pilot);
@@ -146,16 +140,22 @@ fn what_a_pilot_that_was_killed_left_behind_can_be_put_back() {
     pair.assert_stayed();
 }
 
-#[test]
-#[ignore = "needs QEMU: cargo xtask test qemu"]
-fn at_its_time_limit_a_guest_goes_over_whatever_the_downtime() {
-    let mut pair = Pair::start(BUSY);
-    let limits = ["--max-throttle", "1%", "--time-limit", "3s", "--on-limit", "switchover"];
+/// Migrates a guest that outruns its link up to its time limit, and says how that ended: well.
+fn migrate_with_no_throttle_to_speak_of(pair: &Pair, on_limit: &str) -> Value {
+    let limits = ["--max-throttle", "1%", "--time-limit", "3s", "--on-limit", on_limit];
     let mut arguments = vec!["migrate", &pair.uri, "--bandwidth", "125MB/s", "-o", "json"];
     arguments.extend(limits);
     let output = run(&arguments, &pair.source.for_pilot);
     let report = report(&output);
     assert_eq!(output.status.code(), Some(0), "{report}");
+    report
+}
+
+#[test]
+#[ignore = "needs QEMU: cargo xtask test qemu"]
+fn at_its_time_limit_a_guest_goes_over_whatever_the_downtime() {
+    let mut pair = Pair::start(BUSY);
+    let report = migrate_with_no_throttle_to_speak_of(&pair, "switchover");
     // Left to itself it goes on for half a minute, and with so soft a throttle for ever.
     assert_eq!(report["outcome"], "completed");
     assert_eq!(report["max_throttle"], 0.01, "{report}");
@@ -168,12 +168,7 @@ fn at_its_time_limit_a_guest_goes_over_and_its_pages_follow() {
     let mut pair = Pair::start(BUSY);
     let postcopy = CapabilityState { capability: Capability::PostcopyRam, state: true };
     pair.destination.client.execute(&Command::MigrateSetCapabilities(vec![postcopy])).unwrap();
-    let limits = ["--max-throttle", "1%", "--time-limit", "3s", "--on-limit", "postcopy"];
-    let mut arguments = vec!["migrate", &pair.uri, "--bandwidth", "125MB/s", "-o", "json"];
-    arguments.extend(limits);
-    let output = run(&arguments, &pair.source.for_pilot);
-    let report = report(&output);
-    assert_eq!(output.status.code(), Some(0), "{report}");
+    let report = migrate_with_no_throttle_to_speak_of(&pair, "postcopy");
     assert_eq!(report["outcome"], "completed");
     let told = pair.source.client.execute(&Command::QueryMigrate).unwrap();
     assert!(told["ram"]["postcopy-bytes"].as_u64().unwrap() > 0, "{told}");
