@@ -10,7 +10,7 @@ use landfall_converge::simulator::{Scenario, SimulatedOutcome, SimulatedRun};
 use landfall_converge::{ByteRate, Bytes, Limits, Policy, Throttle};
 pub(crate) use landfall_node::plan::PlanError;
 use landfall_node::plan::{HIDDEN, by_phase, habit, hides_its_rate, scenario, sentence};
-use landfall_qmp::{ClientError, DirtyMeasurement as Told, DirtyRateInfo};
+use landfall_qmp::{ClientError, DirtyMeasurement as Told, DirtyRateInfo, DirtyRateMode};
 use serde_json::{Value, json};
 
 use crate::args::Output;
@@ -139,6 +139,9 @@ impl Plan {
                 milliseconds(told.windows.first().map_or(0.0, |window| window.window_ms)),
             );
         }
+        if self.info.mode == DirtyRateMode::PageSampling {
+            text += "          by samples of pages, which is rough: this machine cannot ask its dirty log now\n";
+        }
         let (used, all) = (Bytes(told.non_zero_bytes), Bytes(told.memory_bytes));
         let _ = if self.scenario.steered {
             writeln!(
@@ -224,6 +227,10 @@ pub(crate) fn advice(socket: &Path, error: &PlanError) -> Option<String> {
             Some(format!("see what it is doing with `landfall status {}`", socket.display()))
         }
         PlanError::Monitor(_) => None,
+        PlanError::CannotMeasure => Some(
+            "foretell it from figures of your own with `landfall simulate`; its migrations are steered all the same"
+                .to_owned(),
+        ),
         PlanError::NotMeasured(_) => Some("plan again once the guest runs".to_owned()),
     }
 }

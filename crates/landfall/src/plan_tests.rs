@@ -146,3 +146,14 @@ fn a_guest_of_qemus_that_may_hide_its_rate_is_not_promised_to_arrive_unaided() {
     assert_eq!(plan.json(&args)["machine"], "qemu");
     assert_eq!(plan.json(&args)["measured"]["dirty_rate_is_at_least"], true);
 }
+
+#[test]
+fn a_rate_by_samples_is_told_to_be_one() {
+    let args = args("");
+    let text = |mode| {
+        let info = DirtyRateInfo { mode, ..DirtyRateInfo::default() };
+        Plan::new(&args, info, sweep(134.0), false).text(&args)
+    };
+    assert!(text(DirtyRateMode::PageSampling).contains("by samples of pages"));
+    assert!(!text(DirtyRateMode::DirtyBitmap).contains("by samples of pages"));
+}

@@ -22,6 +22,11 @@ pub enum PlanError {
     /// The machine did not answer, or refused.
     #[error(transparent)]
     Monitor(#[from] ClientError),
+    /// A QEMU that is too old to measure.
+    #[error(
+        "this QEMU has no 'calc-dirty-rate', which came with QEMU 5.2: it cannot say what its guest writes"
+    )]
+    CannotMeasure,
     /// The measurement ended without a result.
     #[error("the guest was not measured to the end: {0}")]
     NotMeasured(String),

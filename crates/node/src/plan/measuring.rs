@@ -7,7 +7,7 @@ use landfall_converge::measurement::DirtyMeasurement;
 use landfall_converge::simulator::Rhythm;
 use landfall_qmp::{
     Client, ClientError, Command, DirtyMeasurement as Told, DirtyRateInfo, DirtyRateMode,
-    DirtyRateRequest, DirtyRateStatus, MeasuredWindow, TimeUnit,
+    DirtyRateRequest, DirtyRateStatus, ErrorClass, MeasuredWindow, QmpError, TimeUnit,
 };
 use serde_json::Map;
 
@@ -100,19 +100,28 @@ fn told(measured: &DirtyMeasurement) -> Told {
     }
 }
 
+/// Has a measurement begin: by the dirty log where that is free, otherwise by samples of pages, which is all that QEMU has
+/// before 6.2.
+fn begin(client: &mut Client, time: Duration) -> Result<DirtyRateMode, PlanError> {
+    let by_samples = DirtyRateRequest::lasting(time);
+    let by_log = DirtyRateRequest { mode: Some(DirtyRateMode::DirtyBitmap), ..by_samples };
+    match client.execute(&Command::CalcDirtyRate(by_log)) {
+        Ok(_) => Ok(DirtyRateMode::DirtyBitmap),
+        Err(ClientError::Refused {
+            source: QmpError { class: ErrorClass::CommandNotFound, .. },
+            ..
+        }) => Err(PlanError::CannotMeasure),
+        Err(ClientError::Refused { .. }) => {
+            client.execute(&Command::CalcDirtyRate(by_samples))?;
+            Ok(DirtyRateMode::PageSampling)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// The distinct memory that the guest dirties in so much time.
 fn count(client: &mut Client, time: Duration) -> Result<(DirtyRateInfo, Bytes), PlanError> {
-    // By the dirty log where that is free; otherwise by samples of pages, which is all that older versions have.
-    let by_log = DirtyRateRequest {
-        mode: Some(DirtyRateMode::DirtyBitmap),
-        ..DirtyRateRequest::lasting(time)
-    };
-    match client.execute(&Command::CalcDirtyRate(by_log)) {
-        Err(ClientError::Refused { .. }) => {
-            client.execute(&Command::CalcDirtyRate(DirtyRateRequest::lasting(time)))?;
-        }
-        other => drop(other?),
-    }
+    let mode = begin(client, time)?;
     let unit = if time.subsec_nanos() == 0 { TimeUnit::Second } else { TimeUnit::Millisecond };
     let mut until = Instant::now() + time;
     loop {
@@ -122,6 +131,8 @@ fn count(client: &mut Client, time: Duration) -> Result<(DirtyRateInfo, Bytes), 
             (DirtyRateStatus::Measuring, _) => until = Instant::now() + TICK,
             (DirtyRateStatus::Measured, Some(rate)) => {
                 let mebibytes = u64::try_from(rate).unwrap_or_default();
+                // One that knows but one way does not tell which.
+                let info = DirtyRateInfo { mode, ..info };
                 return Ok((info, Bytes(mebibytes << 20).part(time.as_secs_f64())));
             }
             _ => {
@@ -139,3 +150,7 @@ fn memory(client: &mut Client) -> Result<Bytes, PlanError> {
         PlanError::NotMeasured("QEMU did not say how much memory the guest has".to_owned())
     })
 }
+
+#[cfg(test)]
+#[path = "measuring_tests.rs"]
+mod tests;
