@@ -1,11 +1,16 @@
-//! The limit: who only writes and reads as many bytes over the same kind of socket, and looks at none of them.
+//! The limits: who only writes and reads as many bytes over the same kind of socket, and looks at none of them; and who reads
+//! them into memory that nobody has touched, as a guest's is where it arrives.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::thread;
 
+use landfall_converge::{Bytes, PAGE_SIZE};
 use landfall_identity::name_in;
+use landfall_migrate::machine::GuestMemory;
+use landfall_vmm::memory::GuestRam;
 use rustls::{ClientConnection, ServerConnection, StreamOwned};
+use vm_memory::{Bytes as _, GuestAddress};
 
 use crate::content::Source;
 use crate::engine::identity;
@@ -42,6 +47,37 @@ pub(crate) fn plain(source: &Source, channels: u64) -> Measured {
         });
         bytes * channels
     })
+}
+
+/// Over `channels` connections, each into memory of its own that was never touched.
+pub(crate) fn fresh(source: &Source, channels: u64) -> Measured {
+    let bytes = source.memory.size().0 / channels;
+    let memory: Vec<_> = (0..channels).map(|_| GuestRam::new(Bytes(bytes)).unwrap()).collect();
+    // The memory outlives what is measured: who has just got a guest does not give its memory back.
+    measure(|| {
+        thread::scope(|scope| {
+            for memory in &memory {
+                let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+                let mut to = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+                scope.spawn(move || fill(memory, &mut listener.accept().unwrap().0));
+                scope.spawn(move || write_all(&mut to, bytes));
+            }
+        });
+        bytes * channels
+    })
+}
+
+/// Reads all of `memory` straight from the socket.
+fn fill(memory: &GuestRam, from: &mut TcpStream) {
+    for range in memory.layout().ranges() {
+        let (mut at, end) = (range.start * PAGE_SIZE, range.end * PAGE_SIZE);
+        while at < end {
+            let most = usize::try_from(end - at).unwrap().min(PIECE);
+            let read = memory.map().read_volatile_from(GuestAddress(at), from, most).unwrap();
+            assert_ne!(read, 0, "the other end has sent all that it was to send");
+            at += read as u64;
+        }
+    }
 }
 
 /// Over one connection of TLS.

