@@ -69,6 +69,8 @@ struct Shared {
     threads: Mutex<Vec<JoinHandle<()>>>,
     /// Held while it is changed how far this node is emptied.
     draining: Mutex<()>,
+    /// Held from counting the guests that come in to writing one more down.
+    admitting: Mutex<()>,
     /// Set when the daemon ends: migrations go on unwatched.
     leaving: AtomicBool,
     /// Where a test ends the daemon.
@@ -98,6 +100,7 @@ impl Node {
             conditions: Mutex::default(),
             threads: Mutex::default(),
             draining: Mutex::default(),
+            admitting: Mutex::default(),
             leaving: AtomicBool::new(false),
             #[cfg(test)]
             steps_to_live: std::sync::atomic::AtomicUsize::new(usize::MAX),

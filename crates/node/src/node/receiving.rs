@@ -1,6 +1,6 @@
 //! The destination's side: guests that come in.
 
-use super::{Node, NodeError};
+use super::{Node, NodeError, lock};
 use crate::machines::Condition;
 use crate::model::{CheckItem, MachineSpec, MigrationState, Severity, VmRecord};
 use crate::ownership::{Conflict, Holding, Ownership, Step, Verdict};
@@ -13,17 +13,29 @@ impl Node {
     /// When it takes none now, has one of this name, or no process can be started for it.
     pub fn expect(&self, offer: &Offer) -> Result<Prepared, NodeError> {
         self.peer(&offer.from)?;
-        let facts = self.facts()?;
-        if facts.draining {
+        if self.0.store.drain()?.is_some() {
             return Err(NodeError::Invalid(format!(
                 "{} is being emptied and takes no guests",
                 self.name()
             )));
         }
+        let (record, awaited) = self.admit(offer)?;
+        self.next_step()?;
+        // A process that was started for the same offer before has nobody who knows where it listens.
+        if awaited {
+            self.0.machines.end(&record);
+        }
+        self.open_to(offer, &record)
+    }
+
+    /// Writes down that a guest comes in, if one more may. Says too whether it was awaited before.
+    fn admit(&self, offer: &Offer) -> Result<(VmRecord, bool), NodeError> {
+        let _alone = lock(&self.0.admitting);
         let name = &offer.spec.name;
         let known = self.0.store.vm(name)?;
         let awaited =
             known.as_ref().is_some_and(|it| it.ownership.migration() == Some(&offer.migration));
+        let facts = self.facts()?;
         if !awaited && facts.incoming >= facts.max_incoming {
             return Err(NodeError::Busy(format!(
                 "{} guests are coming in already, which is as many as may at a time",
@@ -46,12 +58,13 @@ impl Node {
                 trouble: None,
             })
         })?;
-        self.next_step()?;
-        // A process that was started for the same offer before has nobody who knows where it listens.
-        if awaited {
-            self.0.machines.end(&record);
-        }
-        match self.0.machines.expect(&record, &self.0.setup.guest_address) {
+        Ok((record, awaited))
+    }
+
+    /// Starts the process that the guest comes into.
+    fn open_to(&self, offer: &Offer, record: &VmRecord) -> Result<Prepared, NodeError> {
+        let name = &offer.spec.name;
+        match self.0.machines.expect(record, &self.0.setup.guest_address) {
             Ok((process, uri)) => {
                 self.next_step()?;
                 let record = self.0.store.change_vm::<NodeError>(name, |record| {
