@@ -12,11 +12,13 @@ use axum::response::{IntoResponse, Redirect, Response};
 
 use super::App;
 use super::problem::Problem;
+use crate::model::NodeName;
 
 /// The header by which one node shows another who it is.
 pub(crate) const PEER_HEADER: &str = "x-landfall-peer";
-/// The cookie by which a browser shows whose it is.
-pub(crate) const COOKIE: &str = "landfall_token";
+/// What the cookie's name begins with by which a browser shows whose it is; the node's name follows. Browsers tell no ports
+/// apart: of nodes at one address each would take the others' for its own otherwise.
+const COOKIE: &str = "landfall_token_";
 
 /// What opens the doors of a node.
 #[derive(Clone)]
@@ -66,13 +68,16 @@ fn same(shown: &str, key: &str) -> bool {
     shown.len() == key.len() && !key.is_empty() && different == 0
 }
 
-fn shown(headers: &HeaderMap) -> Option<&str> {
+fn shown<'a>(headers: &'a HeaderMap, node: &NodeName) -> Option<&'a str> {
     let bearer = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     if let Some(token) = bearer.and_then(|value| value.strip_prefix("Bearer ")) {
         return Some(token);
     }
     let cookies = headers.get(header::COOKIE)?.to_str().ok()?;
-    cookies.split(';').find_map(|cookie| cookie.trim().strip_prefix(COOKIE)?.strip_prefix('='))
+    let own = |cookie: &'a str| {
+        cookie.trim().strip_prefix(COOKIE)?.strip_prefix(node.as_str())?.strip_prefix('=')
+    };
+    cookies.split(';').find_map(own)
 }
 
 /// Whether the request comes from a page of this node, or from no page at all.
@@ -90,7 +95,7 @@ fn same_origin(headers: &HeaderMap) -> bool {
 
 /// Whether who asks may operate the node.
 fn allowed(app: &App, method: &Method, headers: &HeaderMap) -> Result<(), Problem> {
-    if !shown(headers).is_some_and(|token| same(token, &app.keys.token)) {
+    if !shown(headers, app.node.name()).is_some_and(|token| same(token, &app.keys.token)) {
         return Err(Problem::new(
             StatusCode::UNAUTHORIZED,
             "show the node's token: as `Authorization: Bearer TOKEN`, or by the address that the node prints when it starts",
@@ -146,6 +151,15 @@ impl App {
     /// Whether `token` is the one that opens this node.
     pub(crate) fn opens(&self, token: &str) -> bool {
         same(token, &self.keys.token)
+    }
+
+    /// The cookie by which a browser shows that it may come in.
+    pub(crate) fn cookie(&self) -> String {
+        format!(
+            "{COOKIE}{}={}; Path=/; HttpOnly; SameSite=Strict",
+            self.node.name(),
+            self.keys.token
+        )
     }
 }
 

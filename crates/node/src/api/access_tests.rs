@@ -26,9 +26,19 @@ fn only_the_whole_key_opens() {
 fn a_token_is_shown_by_a_header_or_by_a_cookie() {
     let headers =
         |name, value: &str| HeaderMap::from_iter([(name, HeaderValue::from_str(value).unwrap())]);
-    assert_eq!(shown(&headers(header::AUTHORIZATION, "Bearer x")), Some("x"));
-    assert_eq!(shown(&headers(header::COOKIE, "a=b; landfall_token=y")), Some("y"));
-    assert_eq!(shown(&headers(header::COOKIE, "a=b")), None);
+    let a = "a".parse().unwrap();
+    assert_eq!(shown(&headers(header::AUTHORIZATION, "Bearer x"), &a), Some("x"));
+    assert_eq!(shown(&headers(header::COOKIE, "a=b; landfall_token_a=y"), &a), Some("y"));
+    assert_eq!(shown(&headers(header::COOKIE, "a=b"), &a), None);
+}
+
+#[test]
+fn nodes_at_one_address_have_a_cookie_each() {
+    let cookies = "landfall_token_b=y; landfall_token_ab=z; landfall_token_a=x";
+    let headers = HeaderMap::from_iter([(header::COOKIE, HeaderValue::from_static(cookies))]);
+    for (node, token) in [("a", Some("x")), ("b", Some("y")), ("ab", Some("z")), ("c", None)] {
+        assert_eq!(shown(&headers, &node.parse().unwrap()), token, "{node}");
+    }
 }
 
 #[test]

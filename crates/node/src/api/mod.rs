@@ -9,7 +9,7 @@ mod peers;
 mod problem;
 mod vms;
 
-pub(crate) use access::{COOKIE, allowed_page};
+pub(crate) use access::allowed_page;
 pub use access::{Keys, key};
 pub(crate) use problem::Problem;
 

@@ -13,7 +13,7 @@ use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use serde::Deserialize;
 
-use crate::api::{App, COOKIE, Problem, allowed_page};
+use crate::api::{App, Problem, allowed_page};
 
 /// What a page may fetch and run: its own style and its own module, nothing from elsewhere.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
@@ -81,9 +81,8 @@ struct Login {
 async fn login(State(app): State<App>, Query(login): Query<Login>) -> Response {
     let shown = login.token.is_some();
     if login.token.is_some_and(|token| app.opens(token.trim())) {
-        let cookie = format!("{COOKIE}={}; Path=/; HttpOnly; SameSite=Strict", app.keys.token);
         let mut headers = HeaderMap::new();
-        if let Ok(cookie) = cookie.parse() {
+        if let Ok(cookie) = app.cookie().parse() {
             headers.insert(header::SET_COOKIE, cookie);
         }
         return (headers, Redirect::to("/")).into_response();
