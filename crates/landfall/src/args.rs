@@ -24,6 +24,7 @@ use crate::pilot::PilotArgs;
 use crate::plan::PlanArgs;
 use crate::security::SecurityArgs;
 use crate::simulate::SimulateArgs;
+use crate::snapshot::SnapshotArgs;
 use crate::vm_run::VmRunArgs;
 
 /// Moves running virtual machines between processes and hosts, and makes sure that they arrive.
@@ -74,6 +75,8 @@ pub(crate) enum Command {
 pub(crate) enum VmCommand {
     /// Runs a guest in this process, or waits for one to come in.
     Run(Box<VmRunArgs>),
+    /// Puts the guest of a running machine into a file, from which `vm run --restore` lets it go on.
+    Snapshot(SnapshotArgs),
     #[command(flatten)]
     Host(HostVmCommand),
 }

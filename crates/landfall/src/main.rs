@@ -23,6 +23,7 @@ mod qemu;
 mod security;
 mod settle;
 mod simulate;
+mod snapshot;
 mod status;
 mod table;
 mod vm_run;
@@ -61,6 +62,7 @@ fn main() -> ExitCode {
         Command::Status(args) => status::status(&args),
         Command::Settle(args) => settle::settle(&args),
         Command::Vm(VmCommand::Run(args)) => vm_run::vm_run(*args),
+        Command::Vm(VmCommand::Snapshot(args)) => snapshot::snapshot(&args),
         Command::Vm(VmCommand::Host(command)) => host::vm::vm(&command),
         Command::Completions(args) => manual::completions(&args),
         Command::Man(args) => manual::man(&args),

@@ -61,17 +61,17 @@ pub(crate) struct VmRunArgs {
     #[command(flatten)]
     pub(crate) kernel: KernelArgs,
     /// What runs the guest.
-    #[arg(long, value_enum, default_value_t, conflicts_with = "incoming")]
+    #[arg(long, value_enum, default_value_t, conflicts_with_all = ["incoming", "restore"])]
     pub(crate) machine: MachineChoice,
     /// How many vCPUs.
-    #[arg(long, value_name = "N", default_value = "1", conflicts_with = "incoming")]
+    #[arg(long, value_name = "N", default_value = "1", conflicts_with_all = ["incoming", "restore"])]
     pub(crate) cpus: NonZeroU16,
     /// The guest's memory, as in 512MiB.
-    #[arg(long, value_name = "SIZE", default_value = "512MiB", conflicts_with = "incoming")]
+    #[arg(long, value_name = "SIZE", default_value = "512MiB", conflicts_with_all = ["incoming", "restore"])]
     pub(crate) memory: Bytes,
     /// How writes of a guest in KVM are recorded: auto, ring (a ring a vCPU, which tells vCPUs apart) or bitmap. It travels
     /// with the guest; a destination without rings uses bitmaps.
-    #[arg(long, value_name = "LOG", default_value_t, conflicts_with = "incoming")]
+    #[arg(long, value_name = "LOG", default_value_t, conflicts_with_all = ["incoming", "restore"])]
     pub(crate) dirty_log: DirtyLogChoice,
     /// Where the guest's serial port leads: stdio, file:PATH or socket:PATH. It does not travel.
     #[arg(long, value_name = "WHERE", default_value_t)]
@@ -82,6 +82,9 @@ pub(crate) struct VmRunArgs {
     /// Wait for a guest to come in at tls:HOST:PORT, tcp:HOST:PORT or unix:PATH.
     #[arg(long, value_name = "URI")]
     pub(crate) incoming: Option<Uri>,
+    /// Let a guest go on from a snapshot; its configuration is in the file.
+    #[arg(long, value_name = "FILE", conflicts_with = "incoming")]
+    pub(crate) restore: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) security: SecurityArgs,
     /// End when the standard input stream ends, so that a machine does not outlive who started it.
@@ -96,8 +99,8 @@ pub(crate) struct ProbeArgs {
     #[arg(
         long,
         value_name = "WORKLOAD",
-        required_unless_present_any = ["incoming", "kernel"],
-        conflicts_with_all = ["incoming", "kernel"]
+        required_unless_present_any = ["incoming", "kernel", "restore"],
+        conflicts_with_all = ["incoming", "kernel", "restore"]
     )]
     pub(crate) probe: Option<Workload>,
     /// The memory that the workload keeps rewriting, as in 128MiB.
@@ -111,21 +114,21 @@ pub(crate) struct ProbeArgs {
 #[derive(Clone, Debug, Args)]
 pub(crate) struct KernelArgs {
     /// Boots a kernel: a bzImage, as distributions ship Linux, or an ELF file with a PVH entry.
-    #[arg(long, value_name = "FILE", conflicts_with = "incoming")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["incoming", "restore"])]
     pub(crate) kernel: Option<PathBuf>,
     /// The initial RAM disk for it.
-    #[arg(long, value_name = "FILE", requires = "kernel", conflicts_with_all = ["probe", "incoming"])]
+    #[arg(long, value_name = "FILE", requires = "kernel", conflicts_with_all = ["probe", "incoming", "restore"])]
     pub(crate) initrd: Option<PathBuf>,
     /// Its command line, as in "console=ttyS0".
-    #[arg(long, value_name = "TEXT", requires = "kernel", conflicts_with_all = ["probe", "incoming"])]
+    #[arg(long, value_name = "TEXT", requires = "kernel", conflicts_with_all = ["probe", "incoming", "restore"])]
     pub(crate) cmdline: Option<String>,
     /// A disk for it: a file or block device, as in PATH or PATH,readonly; may be given more than once. The destination of a
     /// migration must find it at the same path.
-    #[arg(long, value_name = "DISK", requires = "kernel", conflicts_with_all = ["probe", "incoming"])]
+    #[arg(long, value_name = "DISK", requires = "kernel", conflicts_with_all = ["probe", "incoming", "restore"])]
     pub(crate) disk: Vec<DiskChoice>,
     /// A network card for it at a tap of this host, as in tap=NAME or tap=NAME,mac=ADDRESS; may be given more than once. The
     /// destination of a migration must have a tap of that name.
-    #[arg(long, value_name = "CARD", requires = "kernel", conflicts_with_all = ["probe", "incoming"])]
+    #[arg(long, value_name = "CARD", requires = "kernel", conflicts_with_all = ["probe", "incoming", "restore"])]
     pub(crate) net: Vec<NetChoice>,
 }
 
@@ -162,9 +165,10 @@ impl VmRunArgs {
             Some((boot, guest)) => (Some(boot), Guest::Kernel(guest)),
             None => (None, Guest::Probe(self.probe.workload())),
         };
-        let guest = match self.incoming {
-            Some(uri) => GuestOrigin::Incoming(uri),
-            None => GuestOrigin::Fresh {
+        let guest = match (self.incoming, self.restore) {
+            (Some(uri), _) => GuestOrigin::Incoming(uri),
+            (None, Some(file)) => GuestOrigin::Restored(file),
+            (None, None) => GuestOrigin::Fresh {
                 machine: self.machine.kind(),
                 configuration: Configuration {
                     // Replaced by the one that is chosen.

@@ -21,9 +21,11 @@ pub mod progress;
 mod recorder;
 pub mod report;
 mod security;
+pub mod snapshot;
 mod source;
 mod tls;
 pub mod wire;
+mod zeros;
 
 pub use control::{Control, Handle, control};
 pub use destination::{Arrival, Listener, ReceiveError};

@@ -131,6 +131,12 @@ impl Client {
         Ok(client)
     }
 
+    /// Waits for up to `timeout` for the answer to each command from now on.
+    #[must_use]
+    pub fn with_timeout(self, timeout: Duration) -> Self {
+        Self { timeout, ..self }
+    }
+
     /// Who speaks at the other end.
     #[must_use]
     pub fn version(&self) -> &Version {

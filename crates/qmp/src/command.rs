@@ -62,6 +62,13 @@ pub enum Command {
         /// Whether the guest shall run here; otherwise it is discarded here.
         run: bool,
     },
+    /// `x-landfall-snapshot`: puts the guest into a file, which is whole when the answer comes.
+    Snapshot {
+        /// A path on the machine's host, where nothing is yet.
+        file: String,
+        /// Whether the guest stays stopped; otherwise it goes on.
+        stop: bool,
+    },
 }
 
 macro_rules! names {
@@ -98,6 +105,7 @@ names! {
     Self::CheckGuest => "x-landfall-check-guest",
     Self::QueryVm => "x-landfall-query-vm",
     Self::Settle { .. } => "x-landfall-settle",
+    Self::Snapshot { .. } => "x-landfall-snapshot",
 }
 
 impl Command {
@@ -119,6 +127,7 @@ impl Command {
                 json!({ "calc-time-unit": TimeUnit::Millisecond })
             }
             Self::Settle { run } => json!({ "run": run }),
+            Self::Snapshot { file, stop } => json!({ "file": file, "stop": stop }),
             _ => return Map::new(),
         };
         match arguments {
@@ -172,6 +181,10 @@ impl Command {
             "x-landfall-settle" => {
                 Self::Settle { run: Arguments::required("run", arguments.boolean("run")?)? }
             }
+            "x-landfall-snapshot" => Self::Snapshot {
+                file: Arguments::required("file", arguments.string("file")?)?,
+                stop: arguments.boolean("stop")?.unwrap_or(false),
+            },
             unknown => {
                 return Err(QmpError::command_not_found(format!(
                     "The command {unknown} has not been found"

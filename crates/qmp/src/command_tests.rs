@@ -29,6 +29,7 @@ fn every() -> Vec<Command> {
         Command::CheckGuest,
         Command::QueryVm,
         Command::Settle { run: true },
+        Command::Snapshot { file: "/snapshot".into(), stop: true },
     ]
 }
 
@@ -66,6 +67,7 @@ fn wrong_arguments_are_named() {
         ("migrate", json!({"uri": 1}), "Invalid parameter type for 'uri', expected: string"),
         ("stop", json!({"now": true}), "Parameter 'now' is unexpected"),
         ("x-landfall-settle", json!({}), "Parameter 'run' is missing"),
+        ("x-landfall-snapshot", json!({"stop": true}), "Parameter 'file' is missing"),
         ("migrate-set-capabilities", json!({}), "Parameter 'capabilities' is missing"),
         (
             "migrate-set-capabilities",

@@ -1,135 +1,40 @@
 //! A machine: memory, vCPUs, devices and dirty log put together, whatever runs the guest.
 
 mod assembly;
+mod configuration;
 mod dirty_log_choice;
+mod error;
 mod guest;
 mod host_side;
 mod incoming_host;
 mod movable;
 
-use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use landfall_converge::{Bytes, Throttle};
+use landfall_converge::Throttle;
 use landfall_migrate::machine::{DirtyLog, DirtyLogKind, MachineKind, VcpuThrottle};
 use landfall_qmp::GuestCheck;
-use serde::{Deserialize, Serialize};
 
 use self::assembly::{Contents, Parts, Vcpus, kvm_machine, pc, synthetic_machine, tracking};
+pub use self::configuration::Configuration;
 pub use self::dirty_log_choice::{DirtyLogChoice, ParseDirtyLogError};
+pub use self::error::VmError;
 pub use self::guest::{Guest, KernelGuest};
 pub use self::host_side::HostSide;
 pub use self::incoming_host::IncomingHost;
 use self::movable::GateThrottle;
 pub use self::movable::Movable;
-use crate::devices::{Board, DeviceStateError, DiskError, NetError};
+use crate::devices::Board;
 use crate::kvm::{KvmError, is_available};
-use crate::memory::{GuestRam, MemoryError};
-use crate::pc::BootError;
-use crate::probe::{self, Plan, PlanError, ProbeError};
-use crate::vcpu::{CpuError, Ending, Gate, PauseTimeout, RunState};
+use crate::memory::GuestRam;
+use crate::probe::{self, Plan};
+use crate::vcpu::{Ending, Gate, RunState};
 
 /// A vCPU stops within some 30 µs; one that has not after this long never will.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// What a machine is made from. It travels in the hand-shake, so that a destination needs no copy of it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Configuration {
-    /// What runs the guest.
-    pub machine: MachineKind,
-    /// How much memory the guest has.
-    pub memory: Bytes,
-    /// How many vCPUs.
-    pub vcpus: usize,
-    /// What the guest is.
-    #[serde(flatten)]
-    pub guest: Guest,
-    /// Which dirty log is wished for. A destination that does not have it uses the one that it has.
-    #[serde(default, skip_serializing_if = "DirtyLogChoice::is_auto")]
-    pub dirty_log: DirtyLogChoice,
-}
-
-/// Why a machine could not be made, or not be controlled.
-#[derive(Debug, thiserror::Error)]
-pub enum VmError {
-    /// KVM.
-    #[error(transparent)]
-    Kvm(#[from] KvmError),
-    /// Memory.
-    #[error(transparent)]
-    Memory(#[from] MemoryError),
-    /// The guest does not fit.
-    #[error(transparent)]
-    Plan(#[from] PlanError),
-    /// The guest could not be put into memory.
-    #[error(transparent)]
-    Probe(#[from] ProbeError),
-    /// The kernel could not be put into memory.
-    #[error("the kernel cannot be booted")]
-    Boot(#[from] BootError),
-    /// A kernel guest was asked for without a kernel.
-    #[error("a new guest needs a kernel; give one with --kernel")]
-    NoKernel,
-    /// A kernel guest was asked for in something that is no PC.
-    #[error("a kernel runs in KVM only; choose --machine kvm, on a host that has /dev/kvm")]
-    KernelWithoutKvm,
-    /// More vCPUs than a PC has.
-    #[error("a PC cannot have {0} vCPUs; choose 1 to {1}")]
-    TooManyVcpus(usize, usize),
-    /// More devices than a PC has.
-    #[error("a PC cannot have {0} disks and network cards; choose {1} at most")]
-    TooManyDevices(usize, usize),
-    /// A disk.
-    #[error(transparent)]
-    Disk(#[from] DiskError),
-    /// A network card.
-    #[error(transparent)]
-    Net(#[from] NetError),
-    /// The host's processor cannot be described.
-    #[error(
-        "this host has more processor features than KVM takes; this is a mistake in Landfall, please report it"
-    )]
-    Features,
-    /// The guest has seen features that this host does not have.
-    #[error(
-        "this host's processor lacks what the guest has seen on its own: {0}; choose a host that has it, or start the guest where it is missing"
-    )]
-    Lacking(String),
-    /// Only a probe checks itself.
-    #[error("only a probe guest can be checked; look into other guests with their own means")]
-    NoProbe,
-    /// No thread for a vCPU or a device.
-    #[error(
-        "the system gives no thread for a vCPU or a device; lower the load or raise the limit on processes"
-    )]
-    Thread(#[source] io::Error),
-    /// A vCPU does not stop.
-    #[error(transparent)]
-    Pause(#[from] PauseTimeout),
-    /// A vCPU's state.
-    #[error("the state of a vCPU cannot be moved")]
-    Cpu(#[source] CpuError),
-    /// The devices' state.
-    #[error(transparent)]
-    Devices(#[from] DeviceStateError),
-    /// The state came from another version or another machine.
-    #[error(
-        "the saved state cannot be read; source and destination must run the same version of Landfall"
-    )]
-    State(#[source] serde_json::Error),
-    /// The state has another number of vCPUs.
-    #[error("the saved state has {0} vCPUs, the machine has {1}")]
-    Vcpus(usize, usize),
-    /// A ring is asked for, and the machine is not in KVM.
-    #[error("only a guest in KVM has a dirty ring; choose --dirty-log auto, or --machine kvm")]
-    RingWithoutKvm,
-    /// The guest is over.
-    #[error("the guest has ended and cannot run again")]
-    Ended,
-}
 
 /// What happens to a machine of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]

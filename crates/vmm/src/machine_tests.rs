@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Instant;
 
-use landfall_converge::{DutyCycle, PAGE_SIZE, Pages, Throttle, VcpuThrottles};
+use landfall_converge::{Bytes, DutyCycle, PAGE_SIZE, Pages, Throttle, VcpuThrottles};
 use landfall_migrate::machine::{Destination, DirtySink, GuestMemory, Host, PageIndex, Source};
 use proptest::prelude::*;
 

@@ -6,6 +6,7 @@ use std::thread;
 
 use landfall_migrate::machine::MachineKind;
 use landfall_migrate::options::{Security, Uri};
+use landfall_migrate::snapshot::SnapshotError;
 use landfall_qmp::{BindError, EventBroadcast, MonitorServer, QmpError, Version};
 
 use crate::devices::{SerialChoice, SerialLine, SerialLineError};
@@ -43,6 +44,8 @@ pub enum GuestOrigin {
     },
     /// A guest that comes in; its configuration comes with it.
     Incoming(Uri),
+    /// A guest from a snapshot, its configuration with it.
+    Restored(PathBuf),
 }
 
 /// Why a machine's process ended with an error.
@@ -57,6 +60,9 @@ pub enum RunError {
     /// The destination's socket.
     #[error("{}", .0.desc)]
     Listen(QmpError),
+    /// The snapshot.
+    #[error(transparent)]
+    Restore(#[from] SnapshotError),
     /// No guest has come in.
     #[error("no guest has come in: {0}")]
     NotArrived(String),
@@ -123,6 +129,14 @@ pub fn run(options: RunOptions, mut say: impl FnMut(&str)) -> Result<End, RunErr
             None
         }
         GuestOrigin::Incoming(uri) => Some(uri),
+        GuestOrigin::Restored(file) => {
+            say(if monitor.restore(&file)? {
+                "the guest goes on from its snapshot"
+            } else {
+                "the guest is back from its snapshot, and paused as it was; let it go on with cont"
+            });
+            None
+        }
     };
     let watcher = monitor.clone();
     thread::Builder::new()

@@ -121,6 +121,25 @@ fn a_disk_in_use_is_refused_to_another_machine() {
     assert!(said.contains("is in use by another process; end that one first"), "{said}");
 }
 
+/// The disk is no part of a snapshot, and would be ahead of it.
+#[test]
+fn a_guest_that_writes_to_disks_is_put_into_a_file_only_to_stop() {
+    let Some(mut owner) = Owner::start() else { return };
+    let file = owner.folder.path().join("snapshot");
+    let snapshot = |stop| Command::Snapshot { file: file.display().to_string(), stop };
+    let why = owner.source.refusal(&snapshot(false));
+    assert!(why.contains("take it with --stop"), "{why}");
+    assert_eq!(owner.source.status(), RunState::Running);
+    owner.source.execute(&snapshot(true));
+    assert_eq!(owner.source.status(), RunState::Paused);
+    owner.assert_disk_is_taken();
+    owner.source.process().kill();
+    let restore = ["--restore", file.to_str().unwrap()];
+    let mut restored = Machine::start("restored", owner.folder.path(), &restore);
+    assert_eq!(restored.status(), RunState::Running);
+    owner.assert_disk_is_taken();
+}
+
 #[test]
 fn the_disk_goes_with_the_guest() {
     let Some(mut owner) = Owner::start() else { return };

@@ -84,6 +84,22 @@ impl Machine {
         Self::start_by(shell, role, directory, arguments)
     }
 
+    /// A busy guest in a process that cannot write files past 1 MiB, as if the disk were full then.
+    pub(crate) fn start_without_room(role: &str, directory: &Path) -> Self {
+        let mut shell = Program::new("sh");
+        // The signal that comes with it would end the process; a full disk sends none.
+        shell.args(["-c", "trap '' XFSZ && exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_landfall")]);
+        quiet(&mut shell);
+        let arguments = ["--probe", "sweep,working-set=16MiB", "--memory", "64MiB"];
+        let machine = Self::start_by(shell, role, directory, &arguments);
+        // Only now: the guest's memory is a file, too.
+        let pid = machine.process.0.lock().unwrap_or_else(PoisonError::into_inner).id();
+        let pid = format!("--pid={pid}");
+        let limited = Program::new("prlimit").args([&pid, "--fsize=1048576:"]).status();
+        assert!(limited.unwrap().success());
+        machine
+    }
+
     fn start_by(mut program: Program, role: &str, directory: &Path, arguments: &[&str]) -> Self {
         let monitor = directory.join(format!("{role}.qmp"));
         // The standard input stream stays open for as long as this test lives, however it ends.

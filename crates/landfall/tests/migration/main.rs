@@ -20,4 +20,5 @@ mod pair;
 mod protected;
 mod proxy;
 mod refusal;
+mod snapshot;
 mod unaided;

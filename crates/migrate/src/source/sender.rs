@@ -16,9 +16,8 @@ use crate::heat::Heat;
 use crate::machine::{GuestMemory, MachineError, PageIndex};
 use crate::report::PageCounts;
 use crate::wire::{Encoder, Encoding, MAX_RUN_PAGES, Message, PageRun, WireError};
+use crate::zeros::{MAX_ZERO_RUNS, is_zero, joined};
 
-/// Runs of zero pages in one message.
-const MAX_ZERO_RUNS: usize = 1024;
 const PAGE: usize = 4096;
 const _: () = assert!(PAGE as u64 == PAGE_SIZE);
 
@@ -267,21 +266,4 @@ struct Walk {
     /// Since something was sent last.
     waited: Duration,
     zero_runs: Vec<PageRun>,
-}
-
-/// Neighbouring runs made one: an empty guest is a single run.
-fn joined(runs: Vec<PageRun>) -> Vec<PageRun> {
-    let mut joined: Vec<PageRun> = Vec::new();
-    for run in runs {
-        match joined.last_mut() {
-            Some(last) if last.first.offset(last.count) == run.first => last.count += run.count,
-            _ => joined.push(run),
-        }
-    }
-    joined
-}
-
-/// Whether a page is all zeros. Blocks of 64 bytes are folded without a branch, which compilers turn into wide loads.
-fn is_zero(page: &[u8]) -> bool {
-    page.chunks_exact(64).all(|block| block.iter().fold(0, |any, byte| any | byte) == 0)
 }

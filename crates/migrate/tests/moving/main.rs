@@ -11,5 +11,6 @@ mod memory;
 mod place;
 mod proxy;
 mod securing;
+mod snapshot;
 mod speaking;
 mod spreading;

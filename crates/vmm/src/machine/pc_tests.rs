@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 use std::sync::Mutex;
 
+use landfall_converge::Bytes;
 use landfall_migrate::machine::{Destination, GuestMemory, Host, PageIndex, Source};
 
 use super::*;

@@ -4,7 +4,9 @@ mod dirty_rate;
 mod incoming;
 mod migration;
 mod outgoing;
+mod snapshot;
 
+use std::path::Path;
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -63,6 +65,8 @@ struct State {
     /// The handle of the migration under way.
     outgoing: Option<Handle>,
     dirty_rate: DirtyRateRecord,
+    /// A snapshot is being written.
+    is_saving: bool,
 }
 
 /// The monitor of one machine. Clones are the same monitor.
@@ -102,6 +106,7 @@ impl Monitor {
                 migration: MigrationRecord::default(),
                 outgoing: None,
                 dirty_rate: DirtyRateRecord::default(),
+                is_saving: false,
             }),
         }))
     }
@@ -187,7 +192,7 @@ impl Monitor {
         // The guest would not run whatever was answered, and may have been given away already.
         if vm.is_held() {
             return Err(QmpError::generic(
-                "the guest is stopped for the switchover of its migration; ask again when that is over",
+                "the guest is stopped for the switchover of its migration, or for a snapshot; ask again when that is over",
             ));
         }
         vm.resume().map_err(failed)?;
@@ -302,6 +307,7 @@ impl Handler for Monitor {
             Command::CheckGuest => reply(&self.vm()?.check().map_err(failed)?),
             Command::QueryVm => self.vm_status(),
             Command::Settle { run } => self.settle(run),
+            Command::Snapshot { file, stop } => self.snapshot(Path::new(&file), stop),
         }
     }
 }

@@ -43,6 +43,11 @@ impl Monitor {
                 "There's a migration process in progress; wait for it or cancel it with migrate_cancel",
             ));
         }
+        if state.is_saving {
+            return Err(QmpError::generic(
+                "a snapshot of the guest is being written; migrate once it is",
+            ));
+        }
         if state.dirty_rate.is_measuring() {
             return Err(QmpError::generic(
                 "the dirty rate is being measured, which uses the dirty log; migrate once query-dirty-rate says that it is measured",
