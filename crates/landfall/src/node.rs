@@ -11,7 +11,7 @@ use landfall_node::model::NodeName;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::host::via::Asked;
-use crate::host::{drain, nodes};
+use crate::host::{drain, nodes, token};
 
 #[derive(Debug, Args)]
 #[command(
@@ -58,6 +58,9 @@ pub(crate) enum NodeCommand {
     Drain(drain::DrainArgs),
     /// Lets a node take guests again.
     Undrain(drain::UndrainArgs),
+    /// Tokens for others: who may look, who may migrate, who may do everything.
+    #[command(subcommand)]
+    Token(token::TokenCommand),
 }
 
 fn peer(text: &str) -> Result<(NodeName, String), String> {
@@ -76,6 +79,7 @@ pub(crate) fn node(args: NodeArgs) -> Result<Exit, CliError> {
         (Some(NodeCommand::List(args)), _) => return nodes::list(&args),
         (Some(NodeCommand::Drain(args)), _) => return drain::drain(&args),
         (Some(NodeCommand::Undrain(args)), _) => return drain::undrain(&args),
+        (Some(NodeCommand::Token(command)), _) => return token::token(&command),
         (None, Some(name)) => name,
         // The parser of arguments asks for one of the two.
         (None, None) => return Ok(Exit::Error),

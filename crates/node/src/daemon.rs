@@ -11,7 +11,7 @@ use landfall_converge::ByteRate;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::api::{Keys, key, router};
+use crate::api::{Keys, router};
 use crate::http_peer::HttpPeer;
 use crate::machines::LocalMachines;
 use crate::model::NodeName;
@@ -19,6 +19,7 @@ use crate::node::{Node, NodeError, Setup};
 use crate::peer::{Peer, PeerError};
 use crate::presence::{self, Announced, Presence};
 use crate::process::ProcessId;
+use crate::secret::kept;
 use crate::store::{Store, StoreError};
 
 /// How a daemon is set up.
@@ -93,8 +94,8 @@ impl Daemon {
         self.data = self.data.canonicalize().map_err(data)?;
         let data = |error| DaemonError::Data(self.data.clone(), error);
         let keys = Keys {
-            token: key(&self.data.join("token")).map_err(data)?,
-            peer: presence::folder().and_then(|folder| key(&folder.join("peer-key")))?,
+            token: kept(&self.data.join("token")).map_err(data)?,
+            peer: presence::folder().and_then(|folder| kept(&folder.join("peer-key")))?,
         };
         let node = self.node(&keys)?;
         node.recover()?;

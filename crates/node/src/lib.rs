@@ -19,6 +19,7 @@ pub mod process;
 pub mod qemu_report;
 pub mod quantities;
 pub mod render;
+mod secret;
 pub mod store;
 pub mod summary;
 mod web;

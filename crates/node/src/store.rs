@@ -1,20 +1,23 @@
 //! What must survive the daemon: one file, written through before anything is done by it.
 
+mod file;
+
 use std::path::{Path, PathBuf};
 
-use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use redb::TableDefinition;
+use serde::{Deserialize, Serialize};
 
-use crate::model::{Drain, Migration, MigrationId, NodeName, Policy, PolicyName, VmName, VmRecord};
+use self::file::{File, Table};
+use crate::model::{
+    Drain, Migration, MigrationId, NodeName, Policy, PolicyName, Token, TokenName, VmName, VmRecord,
+};
 use crate::ownership::{Conflict, Ownership, Step};
-
-type Table = TableDefinition<'static, &'static str, &'static [u8]>;
 
 const VMS: Table = TableDefinition::new("vms");
 const MIGRATIONS: Table = TableDefinition::new("migrations");
 const POLICIES: Table = TableDefinition::new("policies");
 const KEYS: Table = TableDefinition::new("idempotency_keys");
+const TOKENS: Table = TableDefinition::new("tokens");
 const NODE: Table = TableDefinition::new("node");
 
 /// Migrations kept; of older ones that are over, the record goes.
@@ -47,12 +50,19 @@ pub enum StoreError {
     NoVm(VmName),
 }
 
+/// A token as it is kept: without what opens.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct TokenRecord {
+    /// What is told of it.
+    #[serde(flatten)]
+    pub(crate) token: Token,
+    /// By what the secret is known again.
+    pub(crate) sha256: String,
+}
+
 /// The store of one node.
 #[derive(Debug)]
-pub struct Store {
-    path: PathBuf,
-    database: Database,
-}
+pub struct Store(File);
 
 impl Store {
     /// Opens the store at `path`, and makes it where there is none.
@@ -60,18 +70,7 @@ impl Store {
     /// # Errors
     /// When another daemon has it, or the file cannot be used.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let database = Database::create(path).map_err(|error| match error {
-            redb::DatabaseError::DatabaseAlreadyOpen => StoreError::InUse(path.to_owned()),
-            error => StoreError::File { path: path.to_owned(), source: Box::new(error.into()) },
-        })?;
-        let this = Self { path: path.to_owned(), database };
-        this.write(|transaction| {
-            for table in [VMS, MIGRATIONS, POLICIES, KEYS, NODE] {
-                transaction.open_table(table)?;
-            }
-            Ok(Ok::<_, StoreError>(()))
-        })??;
-        Ok(this)
+        File::open(path, &[VMS, MIGRATIONS, POLICIES, KEYS, TOKENS, NODE]).map(Self)
     }
 
     /// Every machine that is known of, by name.
@@ -79,7 +78,7 @@ impl Store {
     /// # Errors
     /// When the file cannot be read.
     pub fn vms(&self) -> Result<Vec<VmRecord>, StoreError> {
-        self.all(VMS)
+        self.0.all(VMS)
     }
 
     /// One machine.
@@ -87,7 +86,7 @@ impl Store {
     /// # Errors
     /// When the file cannot be read.
     pub fn vm(&self, name: &VmName) -> Result<Option<VmRecord>, StoreError> {
-        self.one(VMS, name.as_str())
+        self.0.one(VMS, name.as_str())
     }
 
     /// Changes a machine's record in one step: `change` gets what is there and gives what shall be there.
@@ -99,7 +98,7 @@ impl Store {
         name: &VmName,
         change: impl FnOnce(Option<VmRecord>) -> Result<VmRecord, E>,
     ) -> Result<VmRecord, E> {
-        self.change(VMS, name.as_str(), change)
+        self.0.change(VMS, name.as_str(), change)
     }
 
     /// Makes a step in the ownership of a machine.
@@ -119,7 +118,7 @@ impl Store {
     /// # Errors
     /// When the file cannot be written.
     pub fn forget_vm(&self, name: &VmName) -> Result<(), StoreError> {
-        self.remove(VMS, name.as_str())
+        self.0.remove(VMS, name.as_str())
     }
 
     /// Every migration that is known of, the newest first.
@@ -127,7 +126,7 @@ impl Store {
     /// # Errors
     /// When the file cannot be read.
     pub fn migrations(&self) -> Result<Vec<Migration>, StoreError> {
-        let mut migrations: Vec<Migration> = self.all(MIGRATIONS)?;
+        let mut migrations: Vec<Migration> = self.0.all(MIGRATIONS)?;
         migrations.sort_by_key(|migration| {
             std::cmp::Reverse((migration.requested_ms, number(&migration.id)))
         });
@@ -139,7 +138,7 @@ impl Store {
     /// # Errors
     /// When the file cannot be read.
     pub fn migration(&self, id: &MigrationId) -> Result<Option<Migration>, StoreError> {
-        self.one(MIGRATIONS, id.as_str())
+        self.0.one(MIGRATIONS, id.as_str())
     }
 
     /// Writes a migration down.
@@ -147,7 +146,7 @@ impl Store {
     /// # Errors
     /// When the file cannot be written.
     pub fn put_migration(&self, migration: &Migration) -> Result<(), StoreError> {
-        self.put(MIGRATIONS, migration.id.as_str(), migration)
+        self.0.put(MIGRATIONS, migration.id.as_str(), migration)
     }
 
     /// A name for the next migration from `node`, and room for its record.
@@ -156,11 +155,12 @@ impl Store {
     /// When the file cannot be written.
     pub fn next_migration(&self, node: &NodeName) -> Result<MigrationId, StoreError> {
         let next = self
+            .0
             .change::<u64, StoreError>(NODE, "next_migration", |last| Ok(last.unwrap_or(0) + 1))?;
         let mut over = self.migrations()?;
         over.retain(|migration| migration.state.is_final());
         for migration in over.iter().skip(MOST_MIGRATIONS) {
-            self.remove(MIGRATIONS, migration.id.as_str())?;
+            self.0.remove(MIGRATIONS, migration.id.as_str())?;
         }
         // A node's name is shorter than a name may be by more than the longest number has digits, or the number alone is
         // the name.
@@ -173,7 +173,7 @@ impl Store {
     /// # Errors
     /// When the file cannot be read.
     pub fn policies(&self) -> Result<Vec<Policy>, StoreError> {
-        self.all(POLICIES)
+        self.0.all(POLICIES)
     }
 
     /// Adds a policy, or replaces one that was added.
@@ -181,7 +181,7 @@ impl Store {
     /// # Errors
     /// When the file cannot be written.
     pub fn put_policy(&self, policy: &Policy) -> Result<(), StoreError> {
-        self.put(POLICIES, policy.name.as_str(), policy)
+        self.0.put(POLICIES, policy.name.as_str(), policy)
     }
 
     /// Removes a policy that was added.
@@ -189,7 +189,31 @@ impl Store {
     /// # Errors
     /// When the file cannot be written.
     pub fn remove_policy(&self, name: &PolicyName) -> Result<(), StoreError> {
-        self.remove(POLICIES, name.as_str())
+        self.0.remove(POLICIES, name.as_str())
+    }
+
+    /// The tokens that were given out.
+    pub(crate) fn tokens(&self) -> Result<Vec<TokenRecord>, StoreError> {
+        self.0.all(TOKENS)
+    }
+
+    /// Keeps a token; `taken` says why not, where there is one of its name.
+    pub(crate) fn add_token<E: From<StoreError>>(
+        &self,
+        record: TokenRecord,
+        taken: impl FnOnce() -> E,
+    ) -> Result<(), E> {
+        let name = record.token.name.clone();
+        let add = |before: Option<TokenRecord>| match before {
+            Some(_) => Err(taken()),
+            None => Ok(record),
+        };
+        self.0.change(TOKENS, name.as_str(), add).map(drop)
+    }
+
+    /// Removes a token.
+    pub(crate) fn remove_token(&self, name: &TokenName) -> Result<(), StoreError> {
+        self.0.remove(TOKENS, name.as_str())
     }
 
     /// How far this node is emptied, if it is.
@@ -197,7 +221,7 @@ impl Store {
     /// # Errors
     /// When the file cannot be read.
     pub fn drain(&self) -> Result<Option<Drain>, StoreError> {
-        self.one(NODE, "drain")
+        self.0.one(NODE, "drain")
     }
 
     /// Writes down how far this node is emptied; `None` when it is not any more.
@@ -206,8 +230,8 @@ impl Store {
     /// When the file cannot be written.
     pub fn set_drain(&self, drain: Option<&Drain>) -> Result<(), StoreError> {
         match drain {
-            Some(drain) => self.put(NODE, "drain", drain),
-            None => self.remove(NODE, "drain"),
+            Some(drain) => self.0.put(NODE, "drain", drain),
+            None => self.0.remove(NODE, "drain"),
         }
     }
 
@@ -216,7 +240,7 @@ impl Store {
     /// # Errors
     /// When the file cannot be read.
     pub fn by_key(&self, key: &str) -> Result<Option<(String, MigrationId)>, StoreError> {
-        self.one(KEYS, key)
+        self.0.one(KEYS, key)
     }
 
     /// Remembers what was begun by an idempotency key.
@@ -229,115 +253,17 @@ impl Store {
         digest: &str,
         migration: &MigrationId,
     ) -> Result<(), StoreError> {
-        let known: Vec<(String, MigrationId)> = self.all(KEYS)?;
+        let known: Vec<(String, MigrationId)> = self.0.all(KEYS)?;
         if known.len() >= MOST_KEYS {
-            self.write(|transaction| {
-                transaction.open_table(KEYS)?.retain(|_, _| false)?;
-                Ok(Ok::<_, StoreError>(()))
-            })??;
+            self.0.clear(KEYS)?;
         }
-        self.put(KEYS, key, &(digest, migration))
-    }
-
-    fn all<T: DeserializeOwned>(&self, table: Table) -> Result<Vec<T>, StoreError> {
-        self.read(|transaction| {
-            let table = transaction.open_table(table)?;
-            let mut values = Vec::new();
-            for entry in table.iter()? {
-                let (key, value) = entry?;
-                values.push(decode(key.value(), value.value()));
-            }
-            Ok(values)
-        })?
-        .into_iter()
-        .collect()
-    }
-
-    fn one<T: DeserializeOwned>(&self, table: Table, key: &str) -> Result<Option<T>, StoreError> {
-        self.read(|transaction| {
-            let value = transaction.open_table(table)?.get(key)?;
-            Ok(value.map(|value| decode(key, value.value())))
-        })?
-        .transpose()
-    }
-
-    fn put<T: Serialize>(&self, table: Table, key: &str, value: &T) -> Result<(), StoreError> {
-        let value = encode(key, value)?;
-        self.write(|transaction| {
-            transaction.open_table(table)?.insert(key, value.as_slice())?;
-            Ok(Ok(()))
-        })?
-    }
-
-    fn remove(&self, table: Table, key: &str) -> Result<(), StoreError> {
-        self.write(|transaction| {
-            transaction.open_table(table)?.remove(key)?;
-            Ok(Ok(()))
-        })?
-    }
-
-    fn change<T: Serialize + DeserializeOwned, E: From<StoreError>>(
-        &self,
-        table: Table,
-        key: &str,
-        change: impl FnOnce(Option<T>) -> Result<T, E>,
-    ) -> Result<T, E> {
-        self.write(|transaction| {
-            let mut table = transaction.open_table(table)?;
-            let before = table.get(key)?.map(|value| decode(key, value.value())).transpose();
-            let changed = before.map_err(E::from).and_then(change).and_then(|after| {
-                let value = encode(key, &after)?;
-                Ok((after, value))
-            });
-            Ok(match changed {
-                Ok((after, value)) => {
-                    table.insert(key, value.as_slice())?;
-                    Ok(after)
-                }
-                Err(error) => Err(error),
-            })
-        })?
-    }
-
-    fn read<T>(
-        &self,
-        read: impl FnOnce(&redb::ReadTransaction) -> Result<T, redb::Error>,
-    ) -> Result<T, StoreError> {
-        let result = self.database.begin_read().map_err(redb::Error::from).and_then(|it| read(&it));
-        result.map_err(|error| self.failed(error))
-    }
-
-    /// Writes all of it or, where it is refused, nothing. What was written is on the disk when this returns.
-    fn write<T, E: From<StoreError>>(
-        &self,
-        write: impl FnOnce(&redb::WriteTransaction) -> Result<Result<T, E>, redb::Error>,
-    ) -> Result<Result<T, E>, StoreError> {
-        let transaction = self.database.begin_write().map_err(|error| self.failed(error.into()))?;
-        let result = write(&transaction).map_err(|error| self.failed(error))?;
-        if result.is_ok() {
-            transaction.commit().map_err(|error| self.failed(error.into()))?;
-        } else {
-            transaction.abort().map_err(|error| self.failed(error.into()))?;
-        }
-        Ok(result)
-    }
-
-    fn failed(&self, source: redb::Error) -> StoreError {
-        StoreError::File { path: self.path.clone(), source: Box::new(source) }
+        self.0.put(KEYS, key, &(digest, migration))
     }
 }
 
 /// The number at the end of a migration's name.
 fn number(id: &MigrationId) -> u64 {
     id.as_str().rsplit('-').next().and_then(|digits| digits.parse().ok()).unwrap_or(0)
-}
-
-fn encode<T: Serialize>(key: &str, value: &T) -> Result<Vec<u8>, StoreError> {
-    serde_json::to_vec(value).map_err(|source| StoreError::Record(key.to_owned(), source))
-}
-
-fn decode<T: DeserializeOwned>(key: &str, bytes: &[u8]) -> Result<T, StoreError> {
-    serde_json::from_slice(bytes).map_err(|source| StoreError::Record(key.to_owned(), source))
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ pub(crate) mod migration;
 pub(crate) mod nodes;
 pub(crate) mod policy;
 pub(crate) mod settings;
+pub(crate) mod token;
 pub(crate) mod via;
 pub(crate) mod vm;
 

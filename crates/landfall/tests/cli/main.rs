@@ -16,3 +16,4 @@ mod migrate;
 mod monitor;
 mod nodes;
 mod operate;
+mod tokens;

@@ -1,10 +1,5 @@
 //! Who may ask for what.
 
-use std::fs;
-use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
-
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::Next;
@@ -12,13 +7,12 @@ use axum::response::{IntoResponse, Redirect, Response};
 
 use super::App;
 use super::problem::Problem;
-use crate::model::NodeName;
+use crate::model::{NodeName, Scope};
+use crate::secret::same;
+use crate::web::Wrong;
 
 /// The header by which one node shows another who it is.
 pub(crate) const PEER_HEADER: &str = "x-landfall-peer";
-/// What the cookie's name begins with by which a browser shows whose it is; the node's name follows. Browsers tell no ports
-/// apart: of nodes at one address each would take the others' for its own otherwise.
-const COOKIE: &str = "landfall_token_";
 
 /// What opens the doors of a node.
 #[derive(Clone)]
@@ -35,49 +29,14 @@ impl std::fmt::Debug for Keys {
     }
 }
 
-/// The key in the file at `path`; a new one is drawn where there is none. Only the user who runs the node may read it.
-///
-/// # Errors
-/// When the file cannot be read or made.
-pub fn key(path: &Path) -> io::Result<String> {
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder)?;
-    }
-    let drawn = draw()?;
-    match fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
-        Ok(mut file) => {
-            file.write_all(drawn.as_bytes())?;
-            Ok(drawn)
-        }
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            Ok(fs::read_to_string(path)?.trim().to_owned())
-        }
-        Err(error) => Err(error),
-    }
-}
-
-fn draw() -> io::Result<String> {
-    let mut bytes = [0; 24];
-    fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
-}
-
-/// Compares without telling by its duration how much was right.
-fn same(shown: &str, key: &str) -> bool {
-    let different = shown.bytes().zip(key.bytes()).fold(0, |sum, (a, b)| sum | (a ^ b));
-    shown.len() == key.len() && !key.is_empty() && different == 0
-}
-
-fn shown<'a>(headers: &'a HeaderMap, node: &NodeName) -> Option<&'a str> {
+/// The token in a request, by a header or by the cookie of this name.
+fn shown<'a>(headers: &'a HeaderMap, cookie: &str) -> Option<&'a str> {
     let bearer = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     if let Some(token) = bearer.and_then(|value| value.strip_prefix("Bearer ")) {
         return Some(token);
     }
     let cookies = headers.get(header::COOKIE)?.to_str().ok()?;
-    let own = |cookie: &'a str| {
-        cookie.trim().strip_prefix(COOKIE)?.strip_prefix(node.as_str())?.strip_prefix('=')
-    };
-    cookies.split(';').find_map(own)
+    cookies.split(';').find_map(|one| one.trim().strip_prefix(cookie)?.strip_prefix('='))
 }
 
 /// Whether the request comes from a page of this node, or from no page at all.
@@ -93,12 +52,25 @@ fn same_origin(headers: &HeaderMap) -> bool {
     }
 }
 
-/// Whether who asks may operate the node.
-fn allowed(app: &App, method: &Method, headers: &HeaderMap) -> Result<(), Problem> {
-    if !shown(headers, app.node.name()).is_some_and(|token| same(token, &app.keys.token)) {
+/// Whether who asks may do what needs this scope.
+fn allowed(app: &App, needed: Scope, method: &Method, headers: &HeaderMap) -> Result<(), Problem> {
+    let scope = match shown(headers, &app.cookie()) {
+        Some(token) => app.scope_of(token)?,
+        None => None,
+    };
+    let Some(scope) = scope else {
         return Err(Problem::new(
             StatusCode::UNAUTHORIZED,
             "show the node's token: as `Authorization: Bearer TOKEN`, or by the address that the node prints when it starts",
+        ));
+    };
+    if scope < needed {
+        return Err(Problem::new(
+            StatusCode::FORBIDDEN,
+            format!(
+                "this token's scope is '{scope}', and what was asked for needs '{needed}'; whoever has the node's own token can \
+                 give out one: `landfall node token add NAME --scope {needed}`"
+            ),
         ));
     }
     if !method.is_safe() && !same_origin(headers) {
@@ -110,24 +82,28 @@ fn allowed(app: &App, method: &Method, headers: &HeaderMap) -> Result<(), Proble
     Ok(())
 }
 
-/// Lets those through who show the token.
+/// Lets those through whose token has the scope that is needed.
 pub(super) async fn people_only(
-    State(app): State<App>,
+    State((app, needed)): State<(App, Scope)>,
     request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
-    allowed(&app, request.method(), request.headers())?;
+    allowed(&app, needed, request.method(), request.headers())?;
     Ok(next.run(request).await)
 }
 
 /// The same for pages: whoever shows nothing is asked for it.
-pub(crate) async fn allowed_page(State(app): State<App>, request: Request, next: Next) -> Response {
-    match allowed(&app, request.method(), request.headers()) {
+pub(crate) async fn allowed_page(
+    State((app, needed)): State<(App, Scope)>,
+    request: Request,
+    next: Next,
+) -> Response {
+    match allowed(&app, needed, request.method(), request.headers()) {
         Ok(()) => next.run(request).await,
         Err(problem) if problem.status == StatusCode::UNAUTHORIZED => {
             Redirect::to("/login").into_response()
         }
-        Err(problem) => problem.into_response(),
+        Err(problem) => Wrong::from(problem).into_response(),
     }
 }
 
@@ -147,19 +123,23 @@ pub(super) async fn nodes_only(
     ))
 }
 
+fn cookie_of(node: &NodeName) -> String {
+    format!("landfall_token_{node}")
+}
+
 impl App {
-    /// Whether `token` is the one that opens this node.
-    pub(crate) fn opens(&self, token: &str) -> bool {
-        same(token, &self.keys.token)
+    /// What the cookie is called by which a browser shows whose it is. Browsers tell no ports apart: of nodes at one address each
+    /// would take the others' for its own otherwise.
+    pub(crate) fn cookie(&self) -> String {
+        cookie_of(self.node.name())
     }
 
-    /// The cookie by which a browser shows that it may come in.
-    pub(crate) fn cookie(&self) -> String {
-        format!(
-            "{COOKIE}{}={}; Path=/; HttpOnly; SameSite=Strict",
-            self.node.name(),
-            self.keys.token
-        )
+    /// What the holder of `token` may do; `None` for one that opens nothing.
+    pub(crate) fn scope_of(&self, token: &str) -> Result<Option<Scope>, Problem> {
+        if same(token, &self.keys.token) {
+            return Ok(Some(Scope::Admin));
+        }
+        Ok(self.node.scope_of(token)?)
     }
 }
 

@@ -7,18 +7,20 @@ mod metrics;
 mod migrations;
 mod peers;
 mod problem;
+mod tokens;
 mod vms;
 
+pub use access::Keys;
 pub(crate) use access::allowed_page;
-pub use access::{Keys, key};
 pub(crate) use problem::Problem;
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{delete, get, post};
+use axum::routing::{delete, get, patch, post};
 
+use crate::model::Scope;
 use crate::node::{Node, NodeError};
 
 /// What every request needs.
@@ -31,28 +33,39 @@ pub(crate) struct App {
 /// Everything that a node answers.
 pub fn router(node: Node, keys: Keys) -> Router {
     let app = App { node, keys: Arc::new(keys) };
-    let people = Router::new()
-        .route("/vms", get(vms::list).post(vms::add))
-        .route("/vms/{vm}", get(vms::show).delete(vms::forget))
-        .route("/vms/{vm}/start", post(vms::start))
-        .route("/vms/{vm}/stop", post(vms::stop))
+    let allowed = |scope| from_fn_with_state((app.clone(), scope), access::people_only);
+    let looking = Router::new()
+        .route("/vms", get(vms::list))
+        .route("/vms/{vm}", get(vms::show))
         .route("/vms/{vm}/migration-check", get(migrations::check))
-        .route("/vms/{vm}/migrations", post(migrations::begin))
         .route("/migrations", get(migrations::list))
-        .route("/migrations/{id}", get(migrations::show).patch(migrations::adjust))
+        .route("/migrations/{id}", get(migrations::show))
         .route("/migrations/{id}/report", get(migrations::report))
         .route("/migrations/{id}/timeline", get(migrations::timeline))
+        .route("/nodes", get(vms::nodes))
+        .route("/nodes/{node}/drain", get(drain::show))
+        .route("/policies", get(vms::policies))
+        .route("/events", get(events::events))
+        .route_layer(allowed(Scope::Read));
+    let operating = Router::new()
+        .route("/vms/{vm}/start", post(vms::start))
+        .route("/vms/{vm}/stop", post(vms::stop))
+        .route("/vms/{vm}/migrations", post(migrations::begin))
+        .route("/migrations/{id}", patch(migrations::adjust))
         .route("/migrations/{id}/cancel", post(migrations::cancel))
         .route("/migrations/{id}/complete", post(migrations::complete))
-        .route("/nodes", get(vms::nodes))
-        .route("/nodes/{node}/drain", get(drain::show).post(drain::begin).delete(drain::end))
-        .route("/policies", get(vms::policies).post(vms::set_policy))
+        .route("/nodes/{node}/drain", post(drain::begin).delete(drain::end))
+        .route_layer(allowed(Scope::Operate));
+    let administering = Router::new()
+        .route("/vms", post(vms::add))
+        .route("/vms/{vm}", delete(vms::forget))
+        .route("/policies", post(vms::set_policy))
         .route("/policies/{policy}", delete(vms::remove_policy))
-        .route("/events", get(events::events))
-        .route_layer(from_fn_with_state(app.clone(), access::people_only));
-    let metrics = Router::new()
-        .route("/metrics", get(metrics::metrics))
-        .route_layer(from_fn_with_state(app.clone(), access::people_only));
+        .route("/tokens", get(tokens::list).post(tokens::add))
+        .route("/tokens/{token}", delete(tokens::remove))
+        .route_layer(allowed(Scope::Admin));
+    let metrics =
+        Router::new().route("/metrics", get(metrics::metrics)).route_layer(allowed(Scope::Read));
     let nodes = Router::new()
         .route("/facts", get(peers::facts))
         .route("/check", post(peers::check))
@@ -63,7 +76,7 @@ pub fn router(node: Node, keys: Keys) -> Router {
         .route("/sink", post(peers::sink))
         .route_layer(from_fn_with_state(app.clone(), access::nodes_only));
     Router::new()
-        .nest("/api/v1", people)
+        .nest("/api/v1", looking.merge(operating).merge(administering))
         .nest("/api/v1/peer", nodes)
         .merge(metrics)
         .merge(crate::web::pages(&app))

@@ -35,16 +35,18 @@ impl From<NodeError> for Problem {
             NodeError::NoVm(_)
             | NodeError::NoMigration(_)
             | NodeError::NoNode(_)
-            | NodeError::NoPolicy(_) => StatusCode::NOT_FOUND,
+            | NodeError::NoPolicy(_)
+            | NodeError::NoToken(_) => StatusCode::NOT_FOUND,
             NodeError::Settings(_)
             | NodeError::Spec(_)
             | NodeError::Invalid(_)
             | NodeError::Refused(_)
             | NodeError::Key => StatusCode::UNPROCESSABLE_ENTITY,
             NodeError::Conflict(Conflict::NotHere) => StatusCode::NOT_FOUND,
-            NodeError::BuiltIn(_) | NodeError::Busy(_) | NodeError::Conflict(_) => {
-                StatusCode::CONFLICT
-            }
+            NodeError::BuiltIn(_)
+            | NodeError::TokenIsThere(_)
+            | NodeError::Busy(_)
+            | NodeError::Conflict(_) => StatusCode::CONFLICT,
             NodeError::Peer(PeerError::Busy(_)) => StatusCode::CONFLICT,
             NodeError::Peer(_) | NodeError::Machine(_) => StatusCode::BAD_GATEWAY,
             _ => StatusCode::INTERNAL_SERVER_ERROR,

@@ -6,17 +6,19 @@ mod names;
 mod node;
 mod policy;
 mod spec;
+mod token;
 mod vm;
 
 pub use check::{Check, CheckItem, Prediction, Severity};
 pub use migration::{
     Migration, MigrationRequest, MigrationState, MigrationView, Point, Progress, Stage,
 };
-pub use names::{MigrationId, NameError, NodeName, PolicyName, VmName};
+pub use names::{MigrationId, NameError, NodeName, PolicyName, TokenName, VmName};
 pub use node::{Drain, DrainItem, DrainItemState, NodeFacts, NodeView};
 pub use policy::{DEFAULT_POLICY, OnLimit, Policy, Settings, SettingsChange, SettingsError};
 pub use spec::{
     KernelSpec, MachineChoice, MachineSpec, NativeSpec, ProbeSpec, QemuSpec, Rate, Size, SpecError,
     VmSpec,
 };
+pub use token::{DrawnToken, NewToken, Scope, ScopeError, Token};
 pub use vm::{VmRecord, VmState, VmView};

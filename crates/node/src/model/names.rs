@@ -76,6 +76,8 @@ names! {
     NodeName;
     /// What a policy is called.
     PolicyName;
+    /// What a token is called.
+    TokenName;
     /// What a migration is called: the node that it began on, and a number, as in `a-17`.
     MigrationId;
 }

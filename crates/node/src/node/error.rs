@@ -1,7 +1,9 @@
 //! Why a node did not do what was asked.
 
 use crate::machines::MachineError;
-use crate::model::{Check, MigrationId, NodeName, PolicyName, SettingsError, SpecError, VmName};
+use crate::model::{
+    Check, MigrationId, NodeName, PolicyName, SettingsError, SpecError, TokenName, VmName,
+};
 use crate::ownership::Conflict;
 use crate::peer::PeerError;
 use crate::store::StoreError;
@@ -26,6 +28,15 @@ pub enum NodeError {
     /// The policy cannot be changed.
     #[error("the policy '{0}' comes with Landfall and stays as it is; add one of another name")]
     BuiltIn(PolicyName),
+    /// There is no such token.
+    #[error("there is no token '{0}'; list them with `landfall node token list`")]
+    NoToken(TokenName),
+    /// The name is given away.
+    #[error("there is a token '{0}' already; remove it first, or give the new one another name")]
+    TokenIsThere(TokenName),
+    /// No token can be drawn.
+    #[error("the system gives no random numbers")]
+    Random(#[source] std::io::Error),
     /// What was asked for is out of range.
     #[error(transparent)]
     Settings(#[from] SettingsError),

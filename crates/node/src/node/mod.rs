@@ -12,6 +12,7 @@ mod registry;
 mod settling;
 mod slots;
 mod tending;
+mod tokens;
 mod underway;
 mod watcher;
 

@@ -14,21 +14,28 @@ use axum::routing::{get, post};
 use serde::Deserialize;
 
 use crate::api::{App, Problem, allowed_page};
+use crate::model::Scope;
 
 /// What a page may fetch and run: its own style and its own module, nothing from elsewhere.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 /// Every page.
 pub(crate) fn pages(app: &App) -> Router<App> {
-    Router::new()
+    let allowed = |scope| from_fn_with_state((app.clone(), scope), allowed_page);
+    let looking = Router::new()
         .route("/", get(overview::overview))
-        .route("/vms/{vm}/migrate", get(form::form).post(form::submit))
+        .route("/vms/{vm}/migrate", get(form::form))
         .route("/migrations/{id}", get(live::live))
         .route("/migrations/{id}/charts", get(live::charts))
+        .route("/history", get(overview::history))
+        .route_layer(allowed(Scope::Read));
+    let operating = Router::new()
+        .route("/vms/{vm}/migrate", post(form::submit))
         .route("/migrations/{id}/cancel", post(live::cancel))
         .route("/migrations/{id}/complete", post(live::complete))
-        .route("/history", get(overview::history))
-        .route_layer(from_fn_with_state(app.clone(), allowed_page))
+        .route_layer(allowed(Scope::Operate));
+    looking
+        .merge(operating)
         .route("/login", get(login))
         .route("/style.css", get(style))
         .route("/live.js", get(module))
@@ -78,29 +85,33 @@ struct Login {
 }
 
 /// Takes the token into a cookie, or asks for it.
-async fn login(State(app): State<App>, Query(login): Query<Login>) -> Response {
-    let shown = login.token.is_some();
-    if login.token.is_some_and(|token| app.opens(token.trim())) {
+async fn login(State(app): State<App>, Query(login): Query<Login>) -> Result<Response, Wrong> {
+    let token = login.token.as_deref().map(str::trim);
+    if let Some(token) = token
+        && app.scope_of(token)?.is_some()
+    {
+        let cookie = format!("{}={token}; Path=/; HttpOnly; SameSite=Strict", app.cookie());
         let mut headers = HeaderMap::new();
-        if let Ok(cookie) = app.cookie().parse() {
+        if let Ok(cookie) = cookie.parse() {
             headers.insert(header::SET_COOKIE, cookie);
         }
-        return (headers, Redirect::to("/")).into_response();
+        return Ok((headers, Redirect::to("/")).into_response());
     }
+    let shown = token.is_some();
     let page = page::page(
         "Who are you?",
         maud::html! {
             h1 { "Who are you?" }
-            @if shown { p role="alert" { "That is not this node's token." } }
+            @if shown { p role="alert" { "This token does not open this node." } }
             form method="get" action="/login" {
-                label for="token" { "The node's token; it stands in the address that the node prints when it starts" }
+                label for="token" { "A token of this node; its own stands in the address that it prints when it starts" }
                 input #token name="token" type="password" required autocomplete="off";
                 button { "Enter" }
             }
         },
     );
     let status = if shown { StatusCode::UNAUTHORIZED } else { StatusCode::OK };
-    (status, Page(page)).into_response()
+    Ok((status, Page(page)).into_response())
 }
 
 async fn style() -> impl IntoResponse {

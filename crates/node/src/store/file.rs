@@ -1,0 +1,148 @@
+//! Tables of records in one file, each record as JSON under its key.
+
+use std::path::{Path, PathBuf};
+
+use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::StoreError;
+
+pub(super) type Table = TableDefinition<'static, &'static str, &'static [u8]>;
+
+/// The file.
+#[derive(Debug)]
+pub(super) struct File {
+    path: PathBuf,
+    database: Database,
+}
+
+impl File {
+    /// Opens the file at `path`, and makes it where there is none, with these tables.
+    pub(super) fn open(path: &Path, tables: &[Table]) -> Result<Self, StoreError> {
+        let database = Database::create(path).map_err(|error| match error {
+            redb::DatabaseError::DatabaseAlreadyOpen => StoreError::InUse(path.to_owned()),
+            error => StoreError::File { path: path.to_owned(), source: Box::new(error.into()) },
+        })?;
+        let this = Self { path: path.to_owned(), database };
+        this.write(|transaction| {
+            for table in tables {
+                transaction.open_table(*table)?;
+            }
+            Ok(Ok::<_, StoreError>(()))
+        })??;
+        Ok(this)
+    }
+
+    /// Empties a table.
+    pub(super) fn clear(&self, table: Table) -> Result<(), StoreError> {
+        self.write(|transaction| {
+            transaction.open_table(table)?.retain(|_, _| false)?;
+            Ok(Ok(()))
+        })?
+    }
+
+    pub(super) fn all<T: DeserializeOwned>(&self, table: Table) -> Result<Vec<T>, StoreError> {
+        self.read(|transaction| {
+            let table = transaction.open_table(table)?;
+            let mut values = Vec::new();
+            for entry in table.iter()? {
+                let (key, value) = entry?;
+                values.push(decode(key.value(), value.value()));
+            }
+            Ok(values)
+        })?
+        .into_iter()
+        .collect()
+    }
+
+    pub(super) fn one<T: DeserializeOwned>(
+        &self,
+        table: Table,
+        key: &str,
+    ) -> Result<Option<T>, StoreError> {
+        self.read(|transaction| {
+            let value = transaction.open_table(table)?.get(key)?;
+            Ok(value.map(|value| decode(key, value.value())))
+        })?
+        .transpose()
+    }
+
+    pub(super) fn put<T: Serialize>(
+        &self,
+        table: Table,
+        key: &str,
+        value: &T,
+    ) -> Result<(), StoreError> {
+        let value = encode(key, value)?;
+        self.write(|transaction| {
+            transaction.open_table(table)?.insert(key, value.as_slice())?;
+            Ok(Ok(()))
+        })?
+    }
+
+    pub(super) fn remove(&self, table: Table, key: &str) -> Result<(), StoreError> {
+        self.write(|transaction| {
+            transaction.open_table(table)?.remove(key)?;
+            Ok(Ok(()))
+        })?
+    }
+
+    pub(super) fn change<T: Serialize + DeserializeOwned, E: From<StoreError>>(
+        &self,
+        table: Table,
+        key: &str,
+        change: impl FnOnce(Option<T>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        self.write(|transaction| {
+            let mut table = transaction.open_table(table)?;
+            let before = table.get(key)?.map(|value| decode(key, value.value())).transpose();
+            let changed = before.map_err(E::from).and_then(change).and_then(|after| {
+                let value = encode(key, &after)?;
+                Ok((after, value))
+            });
+            Ok(match changed {
+                Ok((after, value)) => {
+                    table.insert(key, value.as_slice())?;
+                    Ok(after)
+                }
+                Err(error) => Err(error),
+            })
+        })?
+    }
+
+    fn read<T>(
+        &self,
+        read: impl FnOnce(&redb::ReadTransaction) -> Result<T, redb::Error>,
+    ) -> Result<T, StoreError> {
+        let result = self.database.begin_read().map_err(redb::Error::from).and_then(|it| read(&it));
+        result.map_err(|error| self.failed(error))
+    }
+
+    /// Writes all of it or, where it is refused, nothing. What was written is on the disk when this returns.
+    fn write<T, E: From<StoreError>>(
+        &self,
+        write: impl FnOnce(&redb::WriteTransaction) -> Result<Result<T, E>, redb::Error>,
+    ) -> Result<Result<T, E>, StoreError> {
+        let transaction = self.database.begin_write().map_err(|error| self.failed(error.into()))?;
+        let result = write(&transaction).map_err(|error| self.failed(error))?;
+        if result.is_ok() {
+            transaction.commit().map_err(|error| self.failed(error.into()))?;
+        } else {
+            transaction.abort().map_err(|error| self.failed(error.into()))?;
+        }
+        Ok(result)
+    }
+
+    fn failed(&self, source: redb::Error) -> StoreError {
+        StoreError::File { path: self.path.clone(), source: Box::new(source) }
+    }
+}
+
+fn encode<T: Serialize>(key: &str, value: &T) -> Result<Vec<u8>, StoreError> {
+    serde_json::to_vec(value).map_err(|source| StoreError::Record(key.to_owned(), source))
+}
+
+fn decode<T: DeserializeOwned>(key: &str, bytes: &[u8]) -> Result<T, StoreError> {
+    serde_json::from_slice(bytes).map_err(|source| StoreError::Record(key.to_owned(), source))
+}
