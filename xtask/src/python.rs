@@ -1,4 +1,4 @@
-//! The monitor, spoken to by the client that QEMU's own tools use.
+//! The monitor, spoken to by the client that QEMU's own tools use, and the API, asked by what looks for holes in one.
 
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,7 @@ use crate::workspace::Workspace;
 const PROGRAMS: &str = "tests/python";
 
 /// What they need from PyPI.
-const PACKAGES: [&str; 1] = ["qemu.qmp"];
+const PACKAGES: [&str; 2] = ["qemu.qmp", "schemathesis"];
 
 /// The tests could not be run on this machine, which is no fault of the code.
 struct Missing(String);
@@ -50,7 +50,7 @@ fn test_programs(folder: &Path) -> Vec<PathBuf> {
 fn environment(workspace: &Workspace) -> Result<PathBuf, Missing> {
     let folder = workspace.target().join("python");
     let python = folder.join("bin/python");
-    let import = ["-c", "import qemu.qmp"];
+    let import = ["-c", "import qemu.qmp, schemathesis"];
     if works(&mut program(workspace, &python, import)) {
         return Ok(python);
     }

@@ -64,7 +64,7 @@ pub(crate) const STEPS: &[Step] = &[
     },
     Step {
         name: "python",
-        about: "QEMU's own Python client speaks with the monitor",
+        about: "QEMU's own Python client speaks with the monitor, and schemathesis with the API, for a minute",
         run: python::interoperate,
     },
     Step {

@@ -92,12 +92,22 @@ pub fn start(mut command: Command, log: &Path) -> std::io::Result<ProcessId> {
     id.ok_or_else(|| std::io::Error::other("it ended at once"))
 }
 
-/// The last line that is in `log`, for an error that says why a process has ended.
+/// Why a process has ended, by what is in `log`: the last error with what caused it, as Landfall writes them, or the last line.
 #[must_use]
 pub fn last_words(log: &Path) -> Option<String> {
     let text = fs::read(log).ok()?;
     let text = String::from_utf8_lossy(&text);
-    text.lines().rev().map(str::trim).find(|line| !line.is_empty()).map(str::to_owned)
+    // The parser of arguments sends its reader to a help that whoever asked for a machine does not have.
+    let said = |line: &&str| !line.is_empty() && !line.starts_with("For more information");
+    let lines: Vec<&str> = text.lines().map(str::trim).filter(said).collect();
+    let Some(error) = lines.iter().rposition(|line| line.starts_with("error: ")) else {
+        return lines.last().map(|&line| line.to_owned());
+    };
+    let bare = |line: &&'_ str| {
+        let line = line.strip_prefix("error: ").or_else(|| line.strip_prefix("because: "));
+        line.map(str::to_owned)
+    };
+    Some(lines[error..].iter().filter_map(bare).collect::<Vec<_>>().join(": "))
 }
 
 #[cfg(test)]

@@ -32,3 +32,18 @@ fn what_a_process_said_last_is_kept() {
     assert!(process.ends_within(std::time::Duration::from_secs(20)));
     assert!(!process.is_alive());
 }
+
+#[test]
+fn an_error_is_told_with_its_causes_and_without_where_to_find_help() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log");
+    let told = |text: &str| {
+        std::fs::write(&log, text).unwrap();
+        last_words(&log)
+    };
+    let causes = "the monitor listens\nerror: it could not be run\n  because: there is no kernel\n";
+    assert_eq!(told(causes).unwrap(), "it could not be run: there is no kernel");
+    let usage = "error: invalid value 'x' for '--probe'\n\nFor more information, try '--help'.\n";
+    assert_eq!(told(usage).unwrap(), "invalid value 'x' for '--probe'");
+    assert_eq!(told("\n"), None);
+}

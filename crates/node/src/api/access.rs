@@ -123,13 +123,14 @@ pub(super) async fn nodes_only(
     ))
 }
 
-fn cookie_of(node: &NodeName) -> String {
+/// What the cookie is called by which a browser shows whose it is. Browsers tell no ports apart: of nodes at one address each
+/// would take the others' for its own otherwise.
+pub(super) fn cookie_of(node: &NodeName) -> String {
     format!("landfall_token_{node}")
 }
 
 impl App {
-    /// What the cookie is called by which a browser shows whose it is. Browsers tell no ports apart: of nodes at one address each
-    /// would take the others' for its own otherwise.
+    /// What this node's cookie is called.
     pub(crate) fn cookie(&self) -> String {
         cookie_of(self.node.name())
     }

@@ -15,6 +15,14 @@ use super::App;
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
 /// Everything that happens from now on, or after the event that the client names as its last.
+#[utoipa::path(
+    get, path = "/events", operation_id = "events", tag = "node",
+    params(("Last-Event-ID" = Option<u64>, Header, description = "The event after which to go on.")),
+    responses((
+        status = 200, description = "Server-sent events, one after the other, each with an `Event` as its data.",
+        content_type = "text/event-stream", body = String
+    ))
+)]
 pub(super) async fn events(
     State(app): State<App>,
     headers: HeaderMap,

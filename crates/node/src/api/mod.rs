@@ -1,6 +1,8 @@
 //! The node over HTTP: an API for programs, pages for people.
 
 mod access;
+mod asked;
+mod document;
 mod drain;
 mod events;
 mod metrics;
@@ -17,56 +19,81 @@ pub(crate) use problem::Problem;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::http::{StatusCode, Uri};
 use axum::middleware::from_fn_with_state;
-use axum::routing::{delete, get, patch, post};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::model::Scope;
 use crate::node::{Node, NodeError};
+use crate::web::Wrong;
+
+/// Below what the API is.
+const API: &str = "/api/v1";
 
 /// What every request needs.
 #[derive(Clone, Debug)]
 pub(crate) struct App {
     pub(crate) node: Node,
     pub(crate) keys: Arc<Keys>,
+    document: Arc<OpenApi>,
 }
 
-/// Everything that a node answers.
-pub fn router(node: Node, keys: Keys) -> Router {
-    let app = App { node, keys: Arc::new(keys) };
-    let allowed = |scope| from_fn_with_state((app.clone(), scope), access::people_only);
-    let looking = Router::new()
-        .route("/vms", get(vms::list))
-        .route("/vms/{vm}", get(vms::show))
-        .route("/vms/{vm}/migration-check", get(migrations::check))
-        .route("/migrations", get(migrations::list))
-        .route("/migrations/{id}", get(migrations::show))
-        .route("/migrations/{id}/report", get(migrations::report))
-        .route("/migrations/{id}/timeline", get(migrations::timeline))
-        .route("/nodes", get(vms::nodes))
-        .route("/nodes/{node}/drain", get(drain::show))
-        .route("/policies", get(vms::policies))
-        .route("/events", get(events::events))
-        .route_layer(allowed(Scope::Read));
-    let operating = Router::new()
-        .route("/vms/{vm}/start", post(vms::start))
-        .route("/vms/{vm}/stop", post(vms::stop))
-        .route("/vms/{vm}/migrations", post(migrations::begin))
-        .route("/migrations/{id}", patch(migrations::adjust))
-        .route("/migrations/{id}/cancel", post(migrations::cancel))
-        .route("/migrations/{id}/complete", post(migrations::complete))
-        .route("/nodes/{node}/drain", post(drain::begin).delete(drain::end))
-        .route_layer(allowed(Scope::Operate));
-    let administering = Router::new()
-        .route("/vms", post(vms::add))
-        .route("/vms/{vm}", delete(vms::forget))
-        .route("/policies", post(vms::set_policy))
-        .route("/policies/{policy}", delete(vms::remove_policy))
-        .route("/tokens", get(tokens::list).post(tokens::add))
-        .route("/tokens/{token}", delete(tokens::remove))
-        .route_layer(allowed(Scope::Admin));
-    let metrics =
-        Router::new().route("/metrics", get(metrics::metrics)).route_layer(allowed(Scope::Read));
-    let nodes = Router::new()
+/// What those ask for who look.
+fn looking() -> OpenApiRouter<App> {
+    let api = OpenApiRouter::new()
+        .routes(routes!(document::show))
+        .routes(routes!(vms::list))
+        .routes(routes!(vms::show))
+        .routes(routes!(migrations::check))
+        .routes(routes!(migrations::list))
+        .routes(routes!(migrations::show))
+        .routes(routes!(migrations::report))
+        .routes(routes!(migrations::timeline))
+        .routes(routes!(vms::nodes))
+        .routes(routes!(drain::show))
+        .routes(routes!(vms::policies))
+        .routes(routes!(events::events));
+    OpenApiRouter::new().nest(API, api).routes(routes!(metrics::metrics))
+}
+
+/// What those ask for who operate.
+fn operating() -> OpenApiRouter<App> {
+    let api = OpenApiRouter::new()
+        .routes(routes!(vms::start))
+        .routes(routes!(vms::stop))
+        .routes(routes!(migrations::begin))
+        .routes(routes!(migrations::adjust))
+        .routes(routes!(migrations::cancel))
+        .routes(routes!(migrations::complete))
+        .routes(routes!(drain::begin, drain::end));
+    OpenApiRouter::new().nest(API, api)
+}
+
+/// What those ask for who decide what there is.
+fn administering() -> OpenApiRouter<App> {
+    let api = OpenApiRouter::new()
+        .routes(routes!(vms::add))
+        .routes(routes!(vms::forget))
+        .routes(routes!(vms::set_policy))
+        .routes(routes!(vms::remove_policy))
+        .routes(routes!(tokens::list, tokens::add))
+        .routes(routes!(tokens::remove));
+    OpenApiRouter::new().nest(API, api)
+}
+
+/// What all of them ask for, described.
+fn description() -> OpenApi {
+    let all = OpenApiRouter::with_openapi(document::about());
+    all.merge(looking()).merge(operating()).merge(administering()).into_openapi()
+}
+
+/// What other nodes ask for.
+fn nodes() -> Router<App> {
+    Router::new()
         .route("/facts", get(peers::facts))
         .route("/check", post(peers::check))
         .route("/offer", post(peers::offer))
@@ -74,13 +101,44 @@ pub fn router(node: Node, keys: Keys) -> Router {
         .route("/refuse", post(peers::refuse))
         .route("/migrations/{id}", get(peers::migration))
         .route("/sink", post(peers::sink))
-        .route_layer(from_fn_with_state(app.clone(), access::nodes_only));
+}
+
+/// Everything that a node answers.
+pub fn router(node: Node, keys: Keys) -> Router {
+    let document = document::complete(description(), &access::cookie_of(node.name()));
+    let app = App { node, keys: Arc::new(keys), document: Arc::new(document) };
+    let open_to = |scope, routes: OpenApiRouter<App>| {
+        let allowed = from_fn_with_state((app.clone(), scope), access::people_only);
+        Router::from(routes).route_layer(allowed)
+    };
+    let people = open_to(Scope::Read, looking())
+        .merge(open_to(Scope::Operate, operating()))
+        .merge(open_to(Scope::Admin, administering()))
+        .method_not_allowed_fallback(not_so);
+    let nodes = nodes().route_layer(from_fn_with_state(app.clone(), access::nodes_only));
     Router::new()
-        .nest("/api/v1", looking.merge(operating).merge(administering))
+        .merge(people)
         .nest("/api/v1/peer", nodes)
-        .merge(metrics)
         .merge(crate::web::pages(&app))
+        .fallback(nothing_here)
         .with_state(app)
+}
+
+async fn not_so() -> Problem {
+    Problem::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "this can be asked for, but not so; the header `Allow` says how",
+    )
+}
+
+async fn nothing_here(asked: Uri) -> Response {
+    let path = asked.path();
+    if path.starts_with("/api/") {
+        let what = format!("there is nothing at {path}; /api/v1/openapi.json says what there is");
+        return Problem::new(StatusCode::NOT_FOUND, what).into_response();
+    }
+    Wrong::from(Problem::new(StatusCode::NOT_FOUND, format!("There is no page at {path}.")))
+        .into_response()
 }
 
 /// Does what blocks on a thread that may.

@@ -1,10 +1,12 @@
 //! Why a request was not done, as RFC 9457 has it.
 
+use axum::Json;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde_json::{Value, json};
+use serde::Serialize;
 
 use crate::machines::chain;
+use crate::model::Check;
 use crate::node::NodeError;
 use crate::ownership::Conflict;
 use crate::peer::PeerError;
@@ -14,12 +16,12 @@ use crate::peer::PeerError;
 pub(crate) struct Problem {
     pub(crate) status: StatusCode,
     pub(crate) detail: String,
-    more: Option<Value>,
+    check: Option<Box<Check>>,
 }
 
 impl Problem {
     pub(crate) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
-        Self { status, detail: detail.into(), more: None }
+        Self { status, detail: detail.into(), check: None }
     }
 
     /// Something went wrong that nobody has foreseen.
@@ -51,26 +53,42 @@ impl From<NodeError> for Problem {
             NodeError::Peer(_) | NodeError::Machine(_) => StatusCode::BAD_GATEWAY,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         };
-        let more = match &error {
-            NodeError::Refused(check) => serde_json::to_value(check).ok(),
+        let detail = chain(&error);
+        let check = match error {
+            NodeError::Refused(check) => Some(check),
             _ => None,
         };
-        Self { status, detail: chain(&error), more }
+        Self { status, detail, check }
     }
+}
+
+/// Why a request was not done, as it is sent.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = Problem)]
+pub(super) struct Details {
+    /// Always `about:blank`: the status says it all.
+    r#type: &'static str,
+    /// The status in words.
+    title: &'static str,
+    /// The status.
+    status: u16,
+    /// What happened, and what to do.
+    detail: String,
+    /// What was found by the check beforehand that says no.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    check: Option<Box<Check>>,
 }
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let mut body = json!({
-            "type": "about:blank",
-            "title": self.status.canonical_reason().unwrap_or("Error"),
-            "status": self.status.as_u16(),
-            "detail": self.detail,
-        });
-        if let Some(more) = self.more {
-            body["check"] = more;
-        }
+        let details = Details {
+            r#type: "about:blank",
+            title: self.status.canonical_reason().unwrap_or("Error"),
+            status: self.status.as_u16(),
+            detail: self.detail,
+            check: self.check,
+        };
         let kind = [(header::CONTENT_TYPE, "application/problem+json")];
-        (self.status, kind, body.to_string()).into_response()
+        (self.status, kind, Json(details)).into_response()
     }
 }

@@ -1,27 +1,44 @@
 //! Machines, nodes and policies.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 
+use super::asked::{Named, Sent};
 use super::problem::Problem;
 use super::{App, blocking};
 use crate::model::{MachineSpec, NodeView, Policy, PolicyName, VmName, VmSpec, VmView};
 
 type Answer<T> = Result<Json<T>, Problem>;
 
+/// Every machine of this node.
+#[utoipa::path(
+    get, path = "/vms", operation_id = "list_vms", tag = "machines",
+    responses((status = 200, description = "Every machine.", body = Vec<VmView>))
+)]
 pub(super) async fn list(State(app): State<App>) -> Answer<Vec<VmView>> {
     blocking(&app, |node| node.vms()).await.map(Json)
 }
 
-pub(super) async fn show(State(app): State<App>, Path(vm): Path<VmName>) -> Answer<VmView> {
+/// One machine.
+#[utoipa::path(
+    get, path = "/vms/{vm}", operation_id = "show_vm", tag = "machines",
+    params(("vm" = VmName, Path, description = "The machine.")),
+    responses((status = 200, description = "The machine.", body = VmView))
+)]
+pub(super) async fn show(State(app): State<App>, Named(vm): Named<VmName>) -> Answer<VmView> {
     blocking(&app, move |node| node.vm(&vm)).await.map(Json)
 }
 
 /// Makes and starts a native machine, or adopts a QEMU.
+#[utoipa::path(
+    post, path = "/vms", operation_id = "add_vm", tag = "machines",
+    request_body = VmSpec,
+    responses((status = 201, description = "It runs.", body = VmView))
+)]
 pub(super) async fn add(
     State(app): State<App>,
-    Json(spec): Json<VmSpec>,
+    Sent(spec): Sent<VmSpec>,
 ) -> Result<(StatusCode, Json<VmView>), Problem> {
     let view = blocking(&app, move |node| match spec.machine {
         MachineSpec::Native(_) => node.create(spec),
@@ -31,39 +48,79 @@ pub(super) async fn add(
     Ok((StatusCode::CREATED, Json(view)))
 }
 
-pub(super) async fn start(State(app): State<App>, Path(vm): Path<VmName>) -> Answer<VmView> {
+/// Starts a machine that has no process, or goes on with one that is paused.
+#[utoipa::path(
+    post, path = "/vms/{vm}/start", operation_id = "start_vm", tag = "machines",
+    params(("vm" = VmName, Path, description = "The machine.")),
+    responses((status = 200, description = "How it is now.", body = VmView))
+)]
+pub(super) async fn start(State(app): State<App>, Named(vm): Named<VmName>) -> Answer<VmView> {
     blocking(&app, move |node| node.start(&vm)).await.map(Json)
 }
 
-pub(super) async fn stop(State(app): State<App>, Path(vm): Path<VmName>) -> Answer<VmView> {
+/// Ends a machine's process; what is in its memory is lost.
+#[utoipa::path(
+    post, path = "/vms/{vm}/stop", operation_id = "stop_vm", tag = "machines",
+    params(("vm" = VmName, Path, description = "The machine.")),
+    responses((status = 200, description = "How it is now.", body = VmView))
+)]
+pub(super) async fn stop(State(app): State<App>, Named(vm): Named<VmName>) -> Answer<VmView> {
     blocking(&app, move |node| node.stop(&vm)).await.map(Json)
 }
 
+/// Forgets a machine.
+#[utoipa::path(
+    delete, path = "/vms/{vm}", operation_id = "forget_vm", tag = "machines",
+    params(("vm" = VmName, Path, description = "The machine.")),
+    responses((status = 204, description = "It is forgotten."))
+)]
 pub(super) async fn forget(
     State(app): State<App>,
-    Path(vm): Path<VmName>,
+    Named(vm): Named<VmName>,
 ) -> Result<StatusCode, Problem> {
     blocking(&app, move |node| node.forget(&vm)).await.map(|()| StatusCode::NO_CONTENT)
 }
 
+/// This node and those that it knows.
+#[utoipa::path(
+    get, path = "/nodes", operation_id = "list_nodes", tag = "node",
+    responses((status = 200, description = "Every node, this one first.", body = Vec<NodeView>))
+)]
 pub(super) async fn nodes(State(app): State<App>) -> Answer<Vec<NodeView>> {
     blocking(&app, |node| node.nodes()).await.map(Json)
 }
 
+/// Every policy.
+#[utoipa::path(
+    get, path = "/policies", operation_id = "list_policies", tag = "policies",
+    responses((status = 200, description = "Those that come with Landfall, then those that were added.", body = Vec<Policy>))
+)]
 pub(super) async fn policies(State(app): State<App>) -> Answer<Vec<Policy>> {
     blocking(&app, |node| node.policies()).await.map(Json)
 }
 
+/// Adds a policy, or replaces one that was added.
+#[utoipa::path(
+    post, path = "/policies", operation_id = "set_policy", tag = "policies",
+    request_body = Policy,
+    responses((status = 200, description = "As it is kept.", body = Policy))
+)]
 pub(super) async fn set_policy(
     State(app): State<App>,
-    Json(policy): Json<Policy>,
+    Sent(policy): Sent<Policy>,
 ) -> Answer<Policy> {
     blocking(&app, move |node| node.set_policy(&policy).map(|()| policy)).await.map(Json)
 }
 
+/// Removes a policy that was added.
+#[utoipa::path(
+    delete, path = "/policies/{policy}", operation_id = "remove_policy", tag = "policies",
+    params(("policy" = PolicyName, Path, description = "The policy.")),
+    responses((status = 204, description = "It is removed."))
+)]
 pub(super) async fn remove_policy(
     State(app): State<App>,
-    Path(policy): Path<PolicyName>,
+    Named(policy): Named<PolicyName>,
 ) -> Result<StatusCode, Problem> {
     blocking(&app, move |node| node.remove_policy(&policy)).await.map(|()| StatusCode::NO_CONTENT)
 }

@@ -24,15 +24,18 @@ fn qemu(answers: Answers) -> (TempDir, Client, JoinHandle<()>) {
         }});
         writeln!(stream, "{greeting}").unwrap();
         let requests = BufReader::new(stream.try_clone().unwrap());
-        for line in requests.lines() {
-            let request: Value = serde_json::from_str(&line.unwrap()).unwrap();
+        // Who hangs up with an answer unread ends the conversation, too.
+        for line in requests.lines().map_while(Result::ok) {
+            let request: Value = serde_json::from_str(&line).unwrap();
             let command = request["execute"].as_str().unwrap();
             let mut reply = match answers(command, &request["arguments"]) {
                 Ok(answer) => json!({ "return": answer }),
                 Err((class, desc)) => json!({ "error": { "class": class, "desc": desc } }),
             };
             reply["id"] = request["id"].clone();
-            writeln!(stream, "{reply}").unwrap();
+            if writeln!(stream, "{reply}").is_err() {
+                return;
+            }
         }
     });
     let client = Client::connect(&path, PATIENCE).unwrap();
