@@ -51,7 +51,7 @@ enum Task {
     Screenshots,
     /// What the lab runs inside its machine.
     #[command(hide = true)]
-    LabInside,
+    LabInside { trial: Option<String> },
     /// Fuzzes the decoder of the wire protocol.
     Fuzz {
         /// For how long.
@@ -78,9 +78,9 @@ fn main() -> ExitCode {
         Task::Test { steps } if steps.is_empty() => step::run(STEPS, &workspace),
         Task::Test { steps } => step::run(steps, &workspace),
         Task::Compare(args) => compare::compare(&workspace, &args),
-        Task::Lab(args) => lab::lab(&workspace, args),
+        Task::Lab(args) => lab::lab(&workspace, &args),
         Task::Screenshots => browser::screenshots(&workspace),
-        Task::LabInside => lab::lab_inside(),
+        Task::LabInside { trial } => lab::lab_inside(trial.as_deref()),
         Task::Fuzz { minutes } => fuzz::run_long(&workspace, minutes),
     }
 }

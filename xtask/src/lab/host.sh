@@ -17,6 +17,6 @@ if [ "$lab" = shell ]; then
     echo "Landfall is /bin/landfall, the kernel is /boot/vmlinuz, a guest's files are /boot/guest. 'exit' ends the lab."
     setsid cttyhack sh
 else
-    xtask lab-inside
+    xtask lab-inside $trial
 fi
 poweroff -f

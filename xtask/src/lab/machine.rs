@@ -51,9 +51,10 @@ impl Machine<'_> {
         ended_well(status.map_err(|error| format!("{} cannot be started: {error}", self.qemu))?)
     }
 
-    /// Lets the trials run, for `limit` at most, and shows what the machine prints.
-    pub(super) fn run(&self, limit: Duration) -> Result<(), String> {
-        let mut command = self.command("");
+    /// Lets the trials run, or the one that is asked for, for `limit` at most, and shows what the machine prints.
+    pub(super) fn run(&self, only: Option<&str>, limit: Duration) -> Result<(), String> {
+        let words = only.map(|trial| format!("trial={trial}"));
+        let mut command = self.command(&words.unwrap_or_default());
         command.stdin(Stdio::null()).stdout(Stdio::piped());
         let child = command.spawn();
         let mut child = Reaped(child.map_err(|error| format!("{}: {error}", self.qemu))?);

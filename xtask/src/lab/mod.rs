@@ -22,21 +22,36 @@ use crate::step::Outcome;
 use crate::tools;
 use crate::workspace::Workspace;
 
-/// It takes five minutes or so on a host with nothing else to do.
+/// It takes four minutes or so on a host with nothing else to do.
 const LIMIT: Duration = Duration::from_secs(30 * 60);
 
-#[derive(Clone, Copy, Debug, Args)]
+#[derive(Clone, Debug, Args)]
+#[command(after_help = trials_help())]
 pub(crate) struct LabArgs {
     /// Only a prompt in the lab machine.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "trial")]
     shell: bool,
+    /// Only this trial; all of them if none is named.
+    #[arg(value_name = "TRIAL", value_parser = trial_named)]
+    trial: Option<&'static str>,
+}
+
+fn trials_help() -> String {
+    let lines = inside::trials().map(|(name, about)| format!("  {name:<8} {about}\n"));
+    format!("Trials:\n{}", lines.collect::<String>())
+}
+
+fn trial_named(name: &str) -> Result<&'static str, String> {
+    let names: Vec<_> = inside::trials().map(|(name, _)| name).collect();
+    let named = names.iter().copied().find(|trial| *trial == name);
+    named.ok_or_else(|| format!("there is no such trial; there are {}", names.join(", ")))
 }
 
 /// The lab, asked for by itself.
-pub(crate) fn lab(workspace: &Workspace, args: LabArgs) -> ExitCode {
+pub(crate) fn lab(workspace: &Workspace, args: &LabArgs) -> ExitCode {
     let done = match prepared(workspace) {
         Ok(lab) if args.shell => lab.machine().shell(),
-        Ok(lab) => lab.machine().run(LIMIT),
+        Ok(lab) => lab.machine().run(args.trial, LIMIT),
         Err(Trouble::Missing(what) | Trouble::Fault(what)) => Err(what),
     };
     match done {
@@ -51,7 +66,7 @@ pub(crate) fn lab(workspace: &Workspace, args: LabArgs) -> ExitCode {
 /// The lab as a step of the tests.
 pub(crate) fn trials(workspace: &Workspace) -> Outcome {
     match prepared(workspace) {
-        Ok(lab) => lab.machine().run(LIMIT).into(),
+        Ok(lab) => lab.machine().run(None, LIMIT).into(),
         Err(Trouble::Missing(what)) => Outcome::Skipped(what),
         Err(Trouble::Fault(what)) => Outcome::Failed(what),
     }

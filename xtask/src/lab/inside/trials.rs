@@ -11,28 +11,40 @@ use crate::lab::machine::NEWS;
 
 /// One trial.
 pub(super) struct Trial {
+    /// How it is chosen.
     pub(super) name: &'static str,
+    /// What it shows.
+    pub(super) about: &'static str,
     pub(super) run: fn(&mut Host) -> Result<(), String>,
 }
 
 pub(super) const TRIALS: &[Trial] = &[
-    Trial { name: "Linux crashes and asks for a reset", run: crash },
-    Trial { name: "Linux that outruns its link arrives with auto-converge only", run: outrun },
-    Trial { name: "Linux works through ten migrations", run: migrations },
-    Trial { name: "Linux finds on its disk what it wrote, and powers off", run: read },
+    Trial { name: "crash", about: "Linux crashes and asks for a reset", run: crash },
+    Trial {
+        name: "writer",
+        about: "Linux that outruns its link arrives with auto-converge only",
+        run: outrun,
+    },
+    Trial {
+        name: "work",
+        about: "Linux works through ten migrations, and another finds on its disk what it wrote",
+        run: migrations,
+    },
 ];
 
 /// The exit code of a process whose guest asked for a reset.
 const RESET: i32 = 8;
+/// Little more than the kernel and the guest's work need: all of it is sent, and read once more for the digest.
+const MEMORY: &str = "112MiB";
 const MIGRATIONS: u16 = 10;
 const FIRST_PORT: u16 = 4444;
 /// Nothing here depends on the speed of the host, which is an emulated one.
 const PATIENCE: [&str; 2] = ["--peer-timeout", "120s"];
 /// The digest that is compared at both ends takes long there, and out of the downtime.
-const FAST_LINK: [&str; 5] = ["--verify", "--bandwidth", "16MB/s", "--max-downtime", "4s"];
+const FAST_LINK: [&str; 5] = ["--verify", "--bandwidth", "20MB/s", "--max-downtime", "4s"];
 /// Carries a small part of what the writer writes, and not nearly its working set in the downtime.
-const SLOW_LINK: [&str; 4] = ["--bandwidth", "3MB/s", "--max-downtime", "1s"];
-const UNAIDED: [&str; 4] = ["--auto-converge", "off", "--time-limit", "45s"];
+const SLOW_LINK: [&str; 4] = ["--bandwidth", "6MB/s", "--max-downtime", "700ms"];
+const UNAIDED: [&str; 4] = ["--auto-converge", "off", "--time-limit", "20s"];
 /// The disk of the guests.
 const DISK: &str = "/tmp/disk";
 const DISK_SIZE: u64 = 16 << 20;
@@ -44,7 +56,7 @@ const OUTSIDE: u16 = 5000;
 fn boot(host: &mut Host, words: &str, disk: &str) -> Result<Process, String> {
     let command_line = format!("console=ttyS0 loglevel=1 panic=-1 {words}");
     let files = ["--kernel", "/boot/vmlinuz", "--initrd", "/boot/guest"];
-    let size = ["--machine", "kvm", "--cpus", "2", "--memory", "160MiB"];
+    let size = ["--machine", "kvm", "--cpus", "2", "--memory", MEMORY];
     let own = ["--cmdline", &command_line, "--disk", disk, "--net", CARD];
     let arguments = [&files[..], &size, &own].concat();
     let process = host.start(&arguments)?;
@@ -86,7 +98,8 @@ fn migrations(host: &mut Host) -> Result<(), String> {
     }
     let bytes = connection.finish().map_err(|error| host.telling(error))?;
     println!("{NEWS}{bytes} bytes went round on the guest's connection");
-    finish(host, process)
+    finish(host, process)?;
+    read(host)
 }
 
 /// Lets a guest come to its end, and hears what it has found.
@@ -156,6 +169,9 @@ fn move_on(
     );
     let as_promised = if options.contains(&"--verify") {
         report["integrity"] == "ok"
+    } else if outcome == "gave_up" {
+        // What it has not done is to catch up: with the first pass it was through.
+        report["passes"].as_u64() > Some(1)
     } else {
         // How long it took in the end is up to the host, too.
         figure("predicted_downtime_ms") <= figure("downtime_limit_ms")
