@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
 use crate::command::{cargo, program, run, works};
+use crate::qemu::kvm_and_qemu;
 use crate::step::Outcome;
 use crate::tools;
 use crate::workspace::Workspace;
@@ -42,6 +43,10 @@ fn tests(workspace: &Workspace) -> Command {
         "--test-threads=1",
     ];
     let mut command = cargo(workspace, tests);
+    if let Err(missing) = kvm_and_qemu(workspace) {
+        println!("no QEMU is moved from the form: {missing}");
+        command.args(["--skip", "qemu::"]);
+    }
     match axe(workspace) {
         Ok(axe) => {
             command.env("AXE", axe);

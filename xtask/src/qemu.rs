@@ -52,7 +52,11 @@ pub(crate) fn linux_steered(workspace: &Workspace) -> Outcome {
     }
 }
 
-fn kvm_and_qemu(workspace: &Workspace) -> Result<&'static str, String> {
+/// Makes sure that there is a QEMU and what its guests run in; gives its program.
+///
+/// # Errors
+/// With what is missing.
+pub(crate) fn kvm_and_qemu(workspace: &Workspace) -> Result<&'static str, String> {
     kvm::is_available().map_err(|error| format!("QEMU's guests need KVM here: {error}"))?;
     tools::qemu(workspace)
 }

@@ -1,8 +1,9 @@
-//! Two nodes on this machine, and a guest on the first that outruns the link between them.
+//! Two nodes on this machine, with a link between them that guests outrun.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use landfall_node::process::ProcessId;
@@ -64,28 +65,42 @@ impl Host {
 }
 
 impl Hosts {
-    /// With a guest called `probe` on the first of them.
+    /// With nothing on either of them.
     pub(crate) fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let [a, b] = ports();
-        let hosts = Self {
+        Self {
             a: Host::start(&folder, "a", a, "b", b),
             b: Host::start(&folder, "b", b, "a", a),
             client: Client::builder().no_proxy().build().unwrap(),
             folder,
-        };
+        }
+    }
+
+    /// With a guest called `probe` on the first of them.
+    pub(crate) fn with_probe() -> Self {
+        let hosts = Self::start();
         let probe = json!({ "workload": "sweep", "working_set": "128MiB", "rate": "400MB/s" });
-        let spec = json!({ "name": "probe", "native": { "memory": "256MiB", "probe": probe } });
-        let url = format!("{}/api/v1/vms", hosts.a.address);
-        let made = hosts.client.post(url).bearer_auth(&hosts.a.token).json(&spec).send().unwrap();
-        assert_eq!(made.status(), 201, "{}", made.text().unwrap());
+        hosts.add(&json!({ "name": "probe", "native": { "memory": "256MiB", "probe": probe } }));
         hosts
     }
 
-    /// What a node knows of the guest.
-    pub(crate) fn probe_on(&self, host: &Host) -> Value {
-        let url = format!("{}/api/v1/vms/probe", host.address);
+    /// Has the first of them take a machine in.
+    pub(crate) fn add(&self, spec: &Value) {
+        let url = format!("{}/api/v1/vms", self.a.address);
+        let made = self.client.post(url).bearer_auth(&self.a.token).json(spec).send().unwrap();
+        assert_eq!(made.status(), 201, "{}", made.text().unwrap());
+    }
+
+    /// What a node knows of a machine.
+    pub(crate) fn vm_on(&self, host: &Host, name: &str) -> Value {
+        let url = format!("{}/api/v1/vms/{name}", host.address);
         self.client.get(url).bearer_auth(&host.token).send().unwrap().json().unwrap()
+    }
+
+    /// Where all of their files are.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
     }
 }
 

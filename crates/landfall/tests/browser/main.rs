@@ -10,3 +10,6 @@ mod browser;
 mod hosts;
 mod looks;
 mod moving;
+#[path = "../pvh/probe.rs"]
+mod probe;
+mod qemu;

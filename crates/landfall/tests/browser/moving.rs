@@ -4,10 +4,10 @@ use crate::browser::Browser;
 use crate::hosts::Hosts;
 use crate::looks::look;
 
-const STATE: &str = "[data-field=state]";
+pub(crate) const STATE: &str = "[data-field=state]";
 
 /// Opens the form by the way that a person takes there.
-fn form(browser: &Browser, hosts: &Hosts) {
+pub(crate) fn form(browser: &Browser, hosts: &Hosts) {
     browser.open(&hosts.a.login);
     browser.until("document.querySelector('a.button')");
     assert!(!browser.address().contains("token"), "the token stays in the address bar");
@@ -15,14 +15,14 @@ fn form(browser: &Browser, hosts: &Hosts) {
     browser.until("document.querySelector('.prediction')");
 }
 
-fn field(name: &str, condition: &str) -> String {
+pub(crate) fn field(name: &str, condition: &str) -> String {
     format!("document.querySelector('[data-field={name}]')?.innerText{condition}")
 }
 
 #[test]
 #[ignore = "needs a browser; run by `cargo xtask test browser`"]
 fn a_guest_that_outruns_its_link_arrives_from_the_form() {
-    let (hosts, browser) = (Hosts::start(), Browser::start());
+    let (hosts, browser) = (Hosts::with_probe(), Browser::start());
     form(&browser, &hosts);
     assert_eq!(browser.look("return document.querySelector('[name=auto_converge]').checked"), true);
     look(&browser, "form");
@@ -43,7 +43,7 @@ fn a_guest_that_outruns_its_link_arrives_from_the_form() {
     browser.open(&hosts.b.login);
     browser.until("document.querySelector('a.button')");
     look(&browser, "overview");
-    assert_eq!(hosts.probe_on(&hosts.b)["state"], "running");
+    assert_eq!(hosts.vm_on(&hosts.b, "probe")["state"], "running");
     browser.open(&hosts.a.login);
     browser.click("nav a[href='/history']");
     browser.until("document.querySelector('tbody tr')");
@@ -54,7 +54,7 @@ fn a_guest_that_outruns_its_link_arrives_from_the_form() {
 #[test]
 #[ignore = "needs a browser; run by `cargo xtask test browser`"]
 fn without_the_option_the_page_says_that_it_will_not_arrive_and_calls_it_off() {
-    let (hosts, browser) = (Hosts::start(), Browser::start());
+    let (hosts, browser) = (Hosts::with_probe(), Browser::start());
     form(&browser, &hosts);
     browser.click("[name=auto_converge]");
     browser.click("button[name=check]");
@@ -78,5 +78,5 @@ fn without_the_option_the_page_says_that_it_will_not_arrive_and_calls_it_off() {
     browser.until("document.querySelector('[data-final]')");
     assert_eq!(browser.text(STATE), "cancelled", "{}", browser.text("main"));
     look(&browser, "cancelled");
-    assert_eq!(hosts.probe_on(&hosts.a)["state"], "running");
+    assert_eq!(hosts.vm_on(&hosts.a, "probe")["state"], "running");
 }

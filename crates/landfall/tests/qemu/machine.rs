@@ -1,20 +1,18 @@
-//! Two QEMUs and the guest that checks itself.
+//! Two QEMUs, and a guest in one of them.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use landfall_converge::Bytes;
 use landfall_qmp::{
     Client, ClientError, Command as Qmp, MigrationInfo, ParametersUpdate, StatusInfo,
 };
-use landfall_vmm::memory::GuestRam;
-use landfall_vmm::{kvm, probe};
 use serde_json::Value;
 use tempfile::TempDir;
 
-const MEMORY: Bytes = Bytes(256 << 20);
+use crate::probe::Guest;
+
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) const RETRY: Duration = Duration::from_millis(10);
 
@@ -111,17 +109,6 @@ impl Qemu {
     pub(crate) fn is_running(&mut self) -> bool {
         self.client.query::<StatusInfo>(&Qmp::QueryStatus).unwrap().running
     }
-
-    fn ram(&self) -> GuestRam {
-        let descriptors = format!("/proc/{}/fd", self.child.id());
-        let mut paths = std::fs::read_dir(descriptors).unwrap().map(|entry| entry.unwrap().path());
-        let memory = paths.find(|path| {
-            let target = std::fs::read_link(path).unwrap_or_default();
-            target.to_string_lossy().starts_with("/memfd:memory-backend-memfd")
-        });
-        let file = std::fs::File::options().read(true).write(true).open(memory.unwrap()).unwrap();
-        GuestRam::of_file(file).unwrap()
-    }
 }
 
 impl Drop for Qemu {
@@ -132,24 +119,13 @@ impl Drop for Qemu {
     }
 }
 
-/// A small machine on KVM, the memory of which can be looked into from outside.
-fn machine(elf: &Path) -> Vec<String> {
-    let megabytes = MEMORY.0 >> 20;
-    let memory = format!("memory-backend-memfd,id=ram,size={megabytes}M,share=on");
-    let machine = ["-accel", "kvm", "-machine", "microvm,memory-backend=ram", "-object", &memory];
-    let guest = ["-m".to_owned(), format!("{megabytes}M"), "-kernel".to_owned()];
-    let elf = elf.to_string_lossy().into_owned();
-    machine.map(str::to_owned).into_iter().chain(guest).chain([elf]).collect()
-}
-
 /// A QEMU with a guest, and one that waits for it.
 #[derive(Debug)]
 pub(crate) struct Pair {
     pub(crate) source: Qemu,
     pub(crate) destination: Qemu,
     pub(crate) uri: String,
-    plan: probe::Plan,
-    elf: PathBuf,
+    guest: Guest,
     folder: TempDir,
 }
 
@@ -157,24 +133,13 @@ impl Pair {
     /// The guest runs at the source, and has been over its working set once.
     pub(crate) fn start(workload: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let ram = GuestRam::new(MEMORY).unwrap();
-        let plan = probe::Plan::new(workload.parse().unwrap(), 1, &ram).unwrap();
-        let elf = folder.path().join("guest.elf");
-        let hz = kvm::tsc_frequency().expect("these tests need KVM");
-        std::fs::write(&elf, probe::elf(&plan, &ram, hz).unwrap()).unwrap();
+        let guest = Guest::write(folder.path(), workload);
         let uri = format!("unix:{}", folder.path().join("migration").display());
-        let machine = machine(&elf);
+        let machine = guest.machine();
         let destination = Qemu::start(folder.path(), "destination", &machine, Some(&uri));
         let source = Qemu::start(folder.path(), "source", &machine, None);
-        let this = Self { source, destination, uri, plan, elf, folder };
-        let (ram, deadline) = (this.source.ram(), Instant::now() + PATIENCE);
-        let work = || this.plan.vcpus[0].get(&ram, probe::ControlBlock::Work).unwrap();
-        while work() < this.plan.vcpus[0].pages {
-            assert!(Instant::now() < deadline, "the guest does not run");
-            std::thread::sleep(RETRY);
-        }
-        drop(ram);
-        this
+        guest.wait_until_at_work(source.child.id(), PATIENCE);
+        Self { source, destination, uri, guest, folder }
     }
 
     /// Another destination, in the place of one that has gone.
@@ -184,7 +149,7 @@ impl Pair {
             // QEMU takes its sockets away itself, unless it was killed.
             let _ = std::fs::remove_file(self.folder.path().join(name));
         }
-        let machine = machine(&self.elf);
+        let machine = self.guest.machine();
         self.destination = Qemu::start(self.folder.path(), "destination", machine, Some(&self.uri));
     }
 
@@ -192,17 +157,13 @@ impl Pair {
     pub(crate) fn assert_arrived(&mut self) {
         assert!(self.destination.is_running() && !self.source.is_running());
         self.destination.client.execute(&Qmp::Stop).unwrap();
-        self.assert_whole(&self.destination);
+        self.guest.assert_whole(self.destination.child.id());
     }
 
     /// The guest runs at the source, and has lost nothing.
     pub(crate) fn assert_stayed(&mut self) {
         assert!(self.source.is_running());
         self.source.client.execute(&Qmp::Stop).unwrap();
-        self.assert_whole(&self.source);
-    }
-
-    fn assert_whole(&self, holder: &Qemu) {
-        assert_eq!(probe::check(&self.plan, &holder.ram()).unwrap().integrity, "ok");
+        self.guest.assert_whole(self.source.child.id());
     }
 }

@@ -10,4 +10,6 @@ mod failing;
 mod landfall;
 mod linux;
 mod machine;
+#[path = "../pvh/probe.rs"]
+mod probe;
 mod steering;
