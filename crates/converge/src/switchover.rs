@@ -84,7 +84,9 @@ impl Switchover {
     /// Asked when it does not fall: whether waiting any longer gains nothing.
     fn is_as_low_as_it_comes(&self, outlook: &Outlook) -> bool {
         if outlook.cautious.rate < outlook.bandwidth * KEEPS_UP {
-            return self.risen >= 2 && outlook.remaining <= self.lowest * 1.1;
+            let trifle = outlook.bandwidth * TRIFLE;
+            let about_lowest = (self.lowest * 1.1).max(self.lowest + trifle);
+            return self.risen >= 2 && outlook.remaining <= about_lowest;
         }
         let half = outlook.hopeful.working_set.unwrap_or(0.0) / 2.0;
         self.fell || self.lowest <= half

@@ -50,6 +50,12 @@ fn a_guest_that_the_link_outruns_is_waited_for_until_it_falls_no_more() {
 }
 
 #[test]
+fn a_difference_that_leaves_in_no_time_is_not_waited_for() {
+    assert_eq!(goes_at(20.0, &[8.0, 4.0, 4.6, 4.7, 4.0]), Some(4.7));
+    assert_eq!(goes_at(20.0, &[80.0, 40.0, 46.0, 47.0, 40.0]), Some(40.0));
+}
+
+#[test]
 fn nobody_is_waited_with_for_ever() {
     assert_eq!(goes_at(600.0, &[100.0; 20]), Some(100.0));
 }

@@ -4,8 +4,12 @@
 //! sends cold pages first; hot ones go while nothing cold waits, and when the guest stands still.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use crate::machine::MemoryLayout;
+
+/// In less time than this even a page that is rewritten all the time may be found clean.
+const LONG_ENOUGH: Duration = Duration::from_millis(40);
 
 /// Which pages were written before each of the last two readings of the dirty log; shared by the one who reads the log
 /// and those who send.
@@ -53,6 +57,8 @@ pub(crate) struct Thermometer {
     /// The reading before, and the one under way: a bitmap of each, and its words that are not zero.
     before: Reading,
     now: Reading,
+    /// For how long the guest has written what the reading under way found.
+    lasted: Duration,
     /// The words of the heat that are not zero.
     marked: Vec<usize>,
 }
@@ -78,7 +84,12 @@ impl Reading {
 impl Thermometer {
     pub(crate) fn new(layout: &MemoryLayout) -> Self {
         let words = usize::try_from(layout.end().div_ceil(64)).unwrap_or(0);
-        Self { before: Reading::new(words), now: Reading::new(words), marked: Vec::new() }
+        Self {
+            before: Reading::new(words),
+            now: Reading::new(words),
+            lasted: Duration::ZERO,
+            marked: Vec::new(),
+        }
     }
 
     /// The reading under way has found pages `word * 64 + bit` for every bit set.
@@ -91,8 +102,14 @@ impl Thermometer {
         *slot |= bits;
     }
 
-    /// The reading is complete.
-    pub(crate) fn read(&mut self, heat: &Heat) {
+    /// The log was read, and gave what was written for so long. Readings that follow each other sooner than they should
+    /// are taken together.
+    pub(crate) fn read(&mut self, heat: &Heat, elapsed: Duration) {
+        self.lasted += elapsed;
+        if self.lasted < LONG_ENOUGH {
+            return;
+        }
+        self.lasted = Duration::ZERO;
         for word in self.marked.drain(..) {
             heat.words[word].store(0, Ordering::Relaxed);
         }
@@ -125,7 +142,7 @@ mod tests {
             for (word, bits) in *reading {
                 thermometer.found(*word, *bits);
             }
-            thermometer.read(&heat);
+            thermometer.read(&heat, LONG_ENOUGH);
         }
         heat
     }

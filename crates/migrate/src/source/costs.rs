@@ -47,6 +47,11 @@ impl Costs {
         self.sync = time;
     }
 
+    /// What the last reading of the dirty log took.
+    pub(super) fn sync(&self) -> Duration {
+        self.sync
+    }
+
     pub(super) fn checks_in(&mut self, time: Duration) {
         self.check = time;
     }

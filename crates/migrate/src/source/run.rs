@@ -27,6 +27,10 @@ use crate::wire::{Message, WireError};
 
 /// How often the controller is asked, whatever the policy; also how often watchers hear.
 const TICK: Duration = Duration::from_millis(50);
+/// A pass that was sent has the dirty log read at once, but not sooner than this after the last time, nor before ten
+/// times what it takes to read: with an idle guest it would be read all the time.
+const SOONEST: Duration = Duration::from_millis(10);
+const READING_SHARE: u32 = 10;
 /// A destination that hears nothing for much longer takes the source to be gone.
 const LIFE_SIGN: Duration = Duration::from_secs(1);
 /// How long the guest is left alone after a switchover that did not fit; twice as long after each, up to the second.
@@ -404,11 +408,26 @@ impl<'m> Run<'m> {
                 }
             }
             Some(Event::WalkSent) => match self.options.policy.sampling() {
-                Sampling::Timer(_) => self.next_pass_if_dirty().map(|()| Step::PassEnded),
+                Sampling::Timer(_) => self.pass_was_sent(),
                 Sampling::PassEnd => self.sample_at_pass_end(),
             },
             Some(_) => Ok(Step::Going),
         }
+    }
+
+    /// The next pass follows at once, with what the guest has written by now.
+    fn pass_was_sent(&mut self) -> Result<Step, Ended> {
+        let soonest = self.harvested.time + SOONEST.max(self.costs.sync() * READING_SHARE);
+        if Instant::now() >= soonest {
+            self.next_tick = Instant::now() + TICK;
+            let step = self.sample_by_timer()?;
+            return Ok(if step == Step::Going { Step::PassEnded } else { step });
+        }
+        self.next_pass_if_dirty()?;
+        if self.walking == 0 {
+            self.next_tick = self.next_tick.min(soonest);
+        }
+        Ok(Step::PassEnded)
     }
 
     /// Passes end when all of them was sent; the dirty log is read whenever it is time.
@@ -505,7 +524,7 @@ impl<'m> Run<'m> {
         let dirtied_by_vcpu = sink.by_vcpu;
         // QEMU knows no heat, and a log that is read once a pass says nothing of it.
         if matches!(self.options.policy.sampling(), Sampling::Timer(_)) {
-            self.thermometer.read(&self.heat);
+            self.thermometer.read(&self.heat, before - self.harvested.time);
         }
         let now = Instant::now();
         self.costs.synced_in(now - before);
