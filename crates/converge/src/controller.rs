@@ -214,6 +214,12 @@ impl Controller {
         fits
     }
 
+    /// The downtime that `remaining` pages are expected to cost, with the fixed part as it was told last.
+    #[must_use]
+    pub fn expected_downtime(&self, remaining: Pages) -> Duration {
+        self.estimator.downtime(remaining.0 as f64)
+    }
+
     /// What is believed about this migration.
     #[must_use]
     pub fn verdict(&self) -> &Verdict {

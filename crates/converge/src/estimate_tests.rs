@@ -54,6 +54,27 @@ fn zero_pages_at_the_end_of_the_first_pass_do_not_make_dirty_pages_look_cheap() 
 }
 
 #[test]
+fn no_downtime_is_promised_on_the_grounds_that_some_pages_were_cheap() {
+    let again = |pages| Sample { pass: 2, sent_pages: Pages(pages), ..sending(100) };
+    let as_if_all_were_dear = 25_600.0;
+
+    let mut always_cheap = estimator();
+    observe(&mut always_cheap, &again(12_800), 80);
+    let cautious = always_cheap.bandwidth.cautious_pages_per_second();
+    assert!(cautious > 8.0 * as_if_all_were_dear, "{cautious}");
+
+    let mut now_and_then = estimator();
+    for _ in 0..40 {
+        observe(&mut now_and_then, &again(1_280), 3);
+        observe(&mut now_and_then, &again(2_560), 1);
+    }
+    let mean = now_and_then.bandwidth.pages_per_second();
+    assert!(mean > 1.1 * as_if_all_were_dear, "{mean}");
+    let cautious = now_and_then.bandwidth.cautious_pages_per_second();
+    assert!(cautious < 1.01 * as_if_all_were_dear, "{cautious}");
+}
+
+#[test]
 fn a_queue_that_ran_dry_does_not_make_the_link_look_slow() {
     let mut estimator = estimator();
     observe(&mut estimator, &sending(100), 10);

@@ -28,6 +28,8 @@ pub(crate) struct Bandwidth {
     bytes_per_second: f64,
     deviation: f64,
     bytes_per_page: f64,
+    /// How far off that was of late.
+    cost_deviation: f64,
     measured: f64,
     silent: Duration,
     /// The pass under way when the previous sample was taken.
@@ -53,6 +55,7 @@ impl Bandwidth {
             bytes_per_second: 0.0,
             deviation: 0.0,
             bytes_per_page: PAGE_SIZE as f64,
+            cost_deviation: 0.0,
             measured: 0.0,
             silent: Duration::ZERO,
             pass: 0,
@@ -116,7 +119,9 @@ impl Bandwidth {
         if past_first_pass && stretch.pages >= 64.0 {
             // Pages that are sent again say what a dirty page costs; in the first pass zero pages would distort it.
             let bounded = per_page.clamp(PAGE_SIZE as f64 / 16.0, PAGE_SIZE as f64 * 1.25);
-            self.bytes_per_page += weight * (bounded - self.bytes_per_page);
+            let off = bounded - self.bytes_per_page;
+            self.cost_deviation += weight * (off.abs() - self.cost_deviation);
+            self.bytes_per_page += weight * off;
         }
     }
 
@@ -130,11 +135,14 @@ impl Bandwidth {
         self.bytes_per_second / self.bytes_per_page
     }
 
-    /// A cautious view of [`Self::pages_per_second`], for promises of downtime: lower where the link is unsteady.
+    /// A cautious view of [`Self::pages_per_second`], for promises of downtime: lower where the link is unsteady, or
+    /// pages are of very different cost. Those of zeros, or that hardly differ from the last copy, may all have gone before.
     pub(crate) fn cautious_pages_per_second(&self) -> f64 {
         let share = self.deviation / self.bytes_per_second;
         let caution = if share.is_finite() { share.clamp(0.0, 0.3) } else { 0.0 };
-        self.pages_per_second() * (1.0 - caution)
+        let dearest = self.bytes_per_page.max(PAGE_SIZE as f64);
+        let cost = (self.bytes_per_page + 2.0 * self.cost_deviation).min(dearest);
+        self.bytes_per_second / cost * (1.0 - caution)
     }
 
     /// Whether the link was ever seen to be the bottleneck. Otherwise it carries at least what is believed.

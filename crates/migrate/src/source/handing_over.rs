@@ -2,8 +2,6 @@
 
 use std::time::Instant;
 
-use landfall_converge::NEVER;
-
 use super::ended::Ended;
 use super::precopy::Passes;
 use super::run::{Event, Run};
@@ -71,9 +69,7 @@ impl Switchover {
         let remaining = run.dirty.pages();
         let fixed = run.costs.fixed_downtime();
         let accepted = run.controller.accepts_switchover(remaining, fixed);
-        let bandwidth = run.controller.estimates().bandwidth;
-        let for_pages = remaining.bytes().time_at(bandwidth).unwrap_or(NEVER);
-        let predicted = for_pages.saturating_add(fixed).min(NEVER);
+        let predicted = run.controller.expected_downtime(remaining);
         if accepted {
             run.precopy_rate = Some(run.rate_so_far());
             run.enter(Phase::Switchover);

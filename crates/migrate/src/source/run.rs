@@ -27,8 +27,8 @@ use crate::wire::{Message, WireError};
 
 /// How often the controller is asked, whatever the policy; also how often watchers hear.
 const TICK: Duration = Duration::from_millis(50);
-/// A pass that was sent has the dirty log read at once, but not sooner than this after the last time, nor before ten
-/// times what it takes to read: with an idle guest it would be read all the time.
+/// Where all that was known is sent, the dirty log is read at once, but not sooner than this after the last time, nor
+/// before ten times what it takes to read: with an idle guest it would be read all the time.
 const SOONEST: Duration = Duration::from_millis(10);
 const READING_SHARE: u32 = 10;
 /// A destination that hears nothing for much longer takes the source to be gone.
@@ -415,16 +415,16 @@ impl<'m> Run<'m> {
         }
     }
 
-    /// The next pass follows at once, with what the guest has written by now.
+    /// The next pass follows at once; where nothing is known that could be sent, with what the dirty log has by now.
     fn pass_was_sent(&mut self) -> Result<Step, Ended> {
         let soonest = self.harvested.time + SOONEST.max(self.costs.sync() * READING_SHARE);
-        if Instant::now() >= soonest {
+        if self.dirty.pages() > Pages(0) {
+            self.begin_pass()?;
+        } else if Instant::now() >= soonest {
             self.next_tick = Instant::now() + TICK;
             let step = self.sample_by_timer()?;
             return Ok(if step == Step::Going { Step::PassEnded } else { step });
-        }
-        self.next_pass_if_dirty()?;
-        if self.walking == 0 {
+        } else {
             self.next_tick = self.next_tick.min(soonest);
         }
         Ok(Step::PassEnded)
