@@ -13,7 +13,8 @@ use landfall_vmm::devices::{DiskChoice, NetChoice, SerialChoice};
 use landfall_vmm::machine::{Configuration, DirtyLogChoice, Guest, KernelGuest};
 use landfall_vmm::pc::BootFiles;
 use landfall_vmm::probe::Workload;
-use landfall_vmm::process::{End, GuestOrigin, RunError, RunOptions, run};
+use landfall_vmm::process::{End, GuestOrigin, RunError, RunOptions, confine, run};
+use landfall_vmm::sandbox::{Sandbox, SandboxError};
 
 use crate::error::CliError;
 use crate::exit::Exit;
@@ -87,9 +88,30 @@ pub(crate) struct VmRunArgs {
     pub(crate) restore: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) security: SecurityArgs,
+    #[command(flatten)]
+    pub(crate) sandbox: SandboxArgs,
     /// End when the standard input stream ends, so that a machine does not outlive who started it.
     #[arg(long, hide = true)]
     pub(crate) with_parent: bool,
+}
+
+/// What the process may still do once it runs.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Security")]
+pub(crate) struct SandboxArgs {
+    /// Let the process open only this file or folder, and what other options name; may be given more than once. Disks and
+    /// certificates that come with a guest or a migration, and snapshots, must be in one of them. Without it, any path.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) allow: Vec<PathBuf>,
+    /// Let the process make every call into the system, so that it can be looked into.
+    #[arg(long, conflicts_with = "allow")]
+    pub(crate) no_sandbox: bool,
+}
+
+impl SandboxArgs {
+    fn sandbox(self) -> Sandbox {
+        if self.no_sandbox { Sandbox::Off } else { Sandbox::On { paths: self.allow } }
+    }
 }
 
 #[derive(Clone, Debug, Args)]
@@ -188,6 +210,7 @@ impl VmRunArgs {
             security,
             serial: self.serial,
             reads_stdin: !self.with_parent,
+            sandbox: self.sandbox.sandbox(),
         }
     }
 }
@@ -198,14 +221,20 @@ pub(crate) enum VmRunError {
     #[error("no thread can be started to watch the standard input stream")]
     Watch(#[source] io::Error),
     #[error(transparent)]
+    Sandbox(#[from] SandboxError),
+    #[error(transparent)]
     Run(#[from] RunError),
 }
 
 pub(crate) fn vm_run(args: VmRunArgs) -> Result<Exit, CliError> {
-    if args.with_parent {
+    let (with_parent, options) = (args.with_parent, args.options());
+    let say = |line: &str| eprintln!("{line}");
+    // First of all: what a thread may do is settled when it starts.
+    confine(&options, say).map_err(VmRunError::Sandbox)?;
+    if with_parent {
         end_with_parent().map_err(VmRunError::Watch)?;
     }
-    match run(args.options(), |line| eprintln!("{line}")).map_err(VmRunError::Run)? {
+    match run(options, say).map_err(VmRunError::Run)? {
         End::Quit | End::PowerOff => Ok(Exit::Done),
         End::Reset => Ok(Exit::Reset),
     }

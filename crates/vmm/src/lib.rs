@@ -10,6 +10,7 @@ pub mod monitor;
 pub mod pc;
 pub mod probe;
 pub mod process;
+pub mod sandbox;
 mod scheduler;
 mod signal;
 mod sync;

@@ -1,5 +1,6 @@
 //! The process of one machine: from the command line to the end.
 
+use std::fs::File;
 use std::path::PathBuf;
 use std::sync::mpsc::channel;
 use std::thread;
@@ -10,9 +11,10 @@ use landfall_migrate::snapshot::SnapshotError;
 use landfall_qmp::{BindError, EventBroadcast, MonitorServer, QmpError, Version};
 
 use crate::devices::{SerialChoice, SerialLine, SerialLineError};
-use crate::machine::{Configuration, HostSide, Vm, VmError, VmEvent, best_machine};
+use crate::machine::{Configuration, Guest, HostSide, Vm, VmError, VmEvent, best_machine};
 use crate::monitor::{Monitor, ProcessEvent};
 use crate::pc::BootFiles;
+use crate::sandbox::{self, Named, Sandbox, SandboxError};
 use crate::vcpu::Ending;
 
 /// What a machine's process is to do.
@@ -28,6 +30,8 @@ pub struct RunOptions {
     pub serial: SerialChoice,
     /// Whether the guest may read the standard input stream.
     pub reads_stdin: bool,
+    /// What the process may still do.
+    pub sandbox: Sandbox,
 }
 
 /// Where the guest comes from.
@@ -86,6 +90,37 @@ pub enum End {
     PowerOff,
     /// The guest asked for a reset.
     Reset,
+}
+
+/// Confines the process to what a machine needs, as `options` say: the calling thread, and all that it starts from here on.
+///
+/// # Errors
+/// When the kernel refuses, or a path that is to be allowed is not there.
+pub fn confine(options: &RunOptions, mut say: impl FnMut(&str)) -> Result<(), SandboxError> {
+    let mut named = Named { sockets: vec![&options.qmp], ..Named::default() };
+    named.read.extend(options.security.identity.as_deref());
+    match &options.serial {
+        SerialChoice::Stdio => {}
+        SerialChoice::Socket(path) => named.sockets.push(path),
+        SerialChoice::File(path) => {
+            // Only what is there can be allowed. Where it cannot be made, whoever opens it says so.
+            let _ = File::options().create(true).append(true).open(path);
+            named.written.push(path);
+        }
+    }
+    match &options.guest {
+        GuestOrigin::Fresh { configuration, boot, .. } => {
+            let initrd = boot.iter().filter_map(|boot| boot.initrd.as_deref());
+            named.read.extend(boot.iter().map(|boot| boot.kernel.as_path()).chain(initrd));
+            if let Guest::Kernel(guest) = &configuration.guest {
+                named.written.extend(guest.disks.iter().map(|disk| disk.path.as_path()));
+            }
+        }
+        GuestOrigin::Incoming(Uri::Unix(path)) => named.sockets.push(path),
+        GuestOrigin::Incoming(_) => {}
+        GuestOrigin::Restored(file) => named.read.push(file),
+    }
+    sandbox::enter(&options.sandbox, &named, &mut say)
 }
 
 /// Runs a machine until its monitor is told to quit, or the guest powers it off or resets it.

@@ -89,6 +89,25 @@ impl Owner {
     }
 }
 
+#[test]
+fn a_disk_that_a_destination_may_not_open_stays_with_its_guest() {
+    let Some(mut owner) = Owner::start() else { return };
+    if !owner.source.is_limited_to_paths() {
+        eprintln!("skipping: this kernel has no Landlock");
+        return;
+    }
+    let images = owner.folder.path().join("images");
+    fs::create_dir(&images).unwrap();
+    let socket = owner.folder.path().join("elsewhere");
+    let arguments = ["--incoming", &uri(&socket), "--allow", images.to_str().unwrap()];
+    let destination = Machine::start("elsewhere", owner.folder.path(), &arguments);
+    owner.source.migrate(uri(&socket), &WIDE);
+    let report = owner.source.report();
+    assert_ended(&report, Outcome::Failed, "Permission denied");
+    assert!(destination.last_words().contains("disk cannot be opened"));
+    owner.assert_stayed();
+}
+
 fn arguments(folder: &Path) -> [String; 8] {
     let path = |name| folder.join(name).display().to_string();
     let [kernel, disk] = ["kernel", "disk"].map(path);

@@ -38,6 +38,11 @@ fn quiet(program: &mut Program) {
 pub(crate) struct Process(Arc<Mutex<Child>>);
 
 impl Process {
+    /// Its number.
+    pub(crate) fn id(&self) -> u32 {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).id()
+    }
+
     /// Ends it by SIGKILL, and returns when nothing is left of it.
     pub(crate) fn kill(&self) {
         let mut child = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -56,6 +61,7 @@ pub(crate) struct Machine {
     client: Client,
     /// Where a guest that comes in finds it.
     waits_at: Option<String>,
+    limited_to_paths: bool,
     said: Receiver<String>,
 }
 
@@ -93,8 +99,7 @@ impl Machine {
         let arguments = ["--probe", "sweep,working-set=16MiB", "--memory", "64MiB"];
         let machine = Self::start_by(shell, role, directory, &arguments);
         // Only now: the guest's memory is a file, too.
-        let pid = machine.process.0.lock().unwrap_or_else(PoisonError::into_inner).id();
-        let pid = format!("--pid={pid}");
+        let pid = format!("--pid={}", machine.process.id());
         let limited = Program::new("prlimit").args([&pid, "--fsize=1048576:"]).status();
         assert!(limited.unwrap().success());
         machine
@@ -104,6 +109,10 @@ impl Machine {
         let monitor = directory.join(format!("{role}.qmp"));
         // The standard input stream stays open for as long as this test lives, however it ends.
         program.args(["vm", "run", "--with-parent", "--qmp"]).arg(&monitor).args(arguments);
+        if !arguments.contains(&"--allow") && !arguments.contains(&"--no-sandbox") {
+            // Nothing here needs more.
+            program.arg("--allow").arg(directory);
+        }
         program.stdin(Stdio::piped()).stdout(Stdio::null());
         let mut child = program.spawn().unwrap();
         let stderr = child.stderr.take().unwrap();
@@ -118,7 +127,9 @@ impl Machine {
         let client = Client::connect(&monitor, PATIENCE).unwrap();
         let at = introduction.iter().find_map(|line| line.strip_prefix("waiting for a guest at "));
         let waits_at = at.map(str::to_owned);
-        Self { role: role.to_owned(), process, monitor, client, waits_at, said }
+        let limited_to_paths = !introduction.iter().any(|line| line.contains("no Landlock"));
+        let role = role.to_owned();
+        Self { role, process, monitor, client, waits_at, limited_to_paths, said }
     }
 
     pub(crate) fn process(&self) -> Process {
@@ -128,6 +139,11 @@ impl Machine {
     /// Where a guest that comes in finds it; panics when none is waited for.
     pub(crate) fn waits_at(&self) -> String {
         self.waits_at.clone().unwrap()
+    }
+
+    /// Whether this kernel keeps it from all paths but those that it was given.
+    pub(crate) fn is_limited_to_paths(&self) -> bool {
+        self.limited_to_paths
     }
 
     /// Where its monitor listens.

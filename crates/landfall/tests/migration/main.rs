@@ -20,5 +20,6 @@ mod pair;
 mod protected;
 mod proxy;
 mod refusal;
+mod sandbox;
 mod snapshot;
 mod unaided;

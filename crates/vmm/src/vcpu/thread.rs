@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::ending::Ending;
 use super::gate::{Gate, Permit};
+use crate::sandbox::{ThreadKind, confine};
 use crate::scheduler::ask_for_short_slices;
 use crate::sync::{Mutex, MutexGuard, lock};
 
@@ -125,6 +126,7 @@ fn drive<C: Cpu>(gate: &Gate, cpu: &Mutex<C>) -> Option<Ending> {
     if let Err(error) = ask_for_short_slices() {
         tracing::debug!("the scheduler gives no short slices: {error}");
     }
+    confine(ThreadKind::Vcpu);
     let mut held = lock(cpu);
     match held.attach() {
         Ok(kick) => gate.attach(kick),

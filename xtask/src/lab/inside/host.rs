@@ -68,7 +68,7 @@ impl Host {
         // Left by an earlier trial.
         let _ = std::fs::remove_file(&qmp);
         let mut command = Command::new(LANDFALL);
-        command.args(["vm", "run"]).args(arguments).arg("--qmp").arg(&qmp);
+        command.args(["vm", "run", "--allow", "/tmp"]).args(arguments).arg("--qmp").arg(&qmp);
         let console = self.console.try_clone().map_err(told)?;
         command.stdin(Stdio::piped()).stdout(console).stderr(Stdio::piped());
         let mut child = command.spawn().map_err(told)?;

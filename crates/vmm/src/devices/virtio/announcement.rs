@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::mac::Mac;
 use super::port::Port;
+use crate::sandbox::{ThreadKind, confine};
 
 /// How long after one announcement the next follows. A switch may not listen at once.
 const PAUSES: [Duration; 4] = [
@@ -38,6 +39,7 @@ impl Announcement {
         let (end, ended) = channel();
         let ports = ports.to_vec();
         let thread = thread::Builder::new().name("announcement".to_owned()).spawn(move || {
+            confine(ThreadKind::Device);
             for pause in PAUSES {
                 if ended.recv_timeout(pause) != Err(RecvTimeoutError::Timeout) {
                     return;

@@ -14,6 +14,7 @@ use super::worker::{Control, Shared, Work, lock};
 use super::{EVENT_INDEX, INDIRECT, Model, QUEUE_SIZE, VERSION_1, Waker};
 use crate::devices::{DeviceStateError, Interrupt};
 use crate::memory::GuestRam;
+use crate::sandbox::{ThreadKind, confine};
 
 /// A virtio device.
 pub(crate) struct VirtioDevice {
@@ -66,7 +67,11 @@ impl VirtioDevice {
     }
 
     fn spawn(&mut self, name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<()> {
-        self.threads.push(thread::Builder::new().name(name.to_owned()).spawn(body)?);
+        let confined = move || {
+            confine(ThreadKind::Device);
+            body();
+        };
+        self.threads.push(thread::Builder::new().name(name.to_owned()).spawn(confined)?);
         Ok(())
     }
 

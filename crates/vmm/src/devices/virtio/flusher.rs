@@ -8,6 +8,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use super::Disk;
+use crate::sandbox::{ThreadKind, confine};
 
 /// So much is written in between, at most. A disk to which nothing was written costs next to nothing.
 const INTERVAL: Duration = Duration::from_millis(100);
@@ -47,6 +48,7 @@ impl Drop for Flusher {
 }
 
 fn flush_until(ended: &Receiver<()>, files: &[File]) {
+    confine(ThreadKind::Device);
     while ended.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout) {
         for file in files {
             if let Err(error) = file.sync_data() {
