@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use rustls::client::Resumption;
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, InvalidDnsNameError, PrivateKeyDer, ServerName};
@@ -12,12 +11,16 @@ use rustls::version::TLS13;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 
 use crate::certificate::Certificate;
+use crate::clients::{expecting, ordinary};
 use crate::{CA_FILE, CERTIFICATE_FILE, IdentityError, KEY_FILE, files};
 
 /// A certificate, its key, and the authority that this host trusts. Clones are cheap.
 #[derive(Clone, Debug)]
 pub struct Identity {
     certificate: Certificate,
+    chain: Vec<CertificateDer<'static>>,
+    key: Arc<PrivateKeyDer<'static>>,
+    roots: Arc<RootCertStore>,
     client: Arc<ClientConfig>,
     server: Arc<ServerConfig>,
 }
@@ -34,17 +37,16 @@ impl Identity {
         let path = directory.join(CERTIFICATE_FILE);
         let certificate =
             certificate.ok_or(IdentityError::Content { path, what: "certificate" })?;
-        let mut roots = RootCertStore::empty();
         let set = |source| IdentityError::Set { directory: directory.to_owned(), source };
-        for root in certificates(&directory.join(CA_FILE))? {
-            roots.add(root).map_err(set)?;
-        }
+        let roots = Arc::new(authorities(&directory.join(CA_FILE))?);
         let key = key(&directory.join(KEY_FILE))?;
-        let roots = Arc::new(roots);
         Ok(Self {
             certificate,
-            client: client(&roots, chain.clone(), key.clone_key()).map_err(set)?,
-            server: server(roots, chain, key).map_err(set)?,
+            client: ordinary(&roots, Some((chain.clone(), key.clone_key()))).map_err(set)?,
+            server: server(&roots, chain.clone(), key.clone_key(), true).map_err(set)?,
+            chain,
+            key: Arc::new(key),
+            roots,
         })
     }
 
@@ -61,10 +63,26 @@ impl Identity {
         Arc::clone(&self.client)
     }
 
+    /// The same, but what it expects is the host of this name, by whatever address it is reached.
+    ///
+    /// # Errors
+    /// When no certificate can bear that name.
+    pub fn client_config_for(&self, name: &str) -> Result<Arc<ClientConfig>, IdentityError> {
+        expecting(&self.roots, name, Some((self.chain.clone(), self.key.clone_key())))
+    }
+
     /// For the side that is connected to: it shows its certificate, and turns away who has none of the same authority.
     #[must_use]
     pub fn server_config(&self) -> Arc<ServerConfig> {
         Arc::clone(&self.server)
+    }
+
+    /// The same, but it lets in who shows no certificate at all, to be asked by other means who it is.
+    ///
+    /// # Errors
+    /// Never, for what could be loaded; the library does not say so.
+    pub fn open_server_config(&self) -> Result<Arc<ServerConfig>, rustls::Error> {
+        server(&self.roots, self.chain.clone(), self.key.clone_key(), false)
     }
 }
 
@@ -82,32 +100,30 @@ pub fn name_in(address: &str) -> Result<ServerName<'static>, InvalidDnsNameError
     ServerName::try_from(host.trim_start_matches('[').trim_end_matches(']').to_owned())
 }
 
-fn provider() -> Arc<CryptoProvider> {
+pub(crate) fn provider() -> Arc<CryptoProvider> {
     Arc::new(ring::default_provider())
 }
 
-fn client(
-    roots: &Arc<RootCertStore>,
-    chain: Vec<CertificateDer<'static>>,
-    key: PrivateKeyDer<'static>,
-) -> Result<Arc<ClientConfig>, rustls::Error> {
-    let mut config = ClientConfig::builder_with_provider(provider())
-        .with_protocol_versions(&[&TLS13])?
-        .with_root_certificates(Arc::clone(roots))
-        .with_client_auth_cert(chain, key)?;
-    // Every connection shows its certificates: one that has become invalid must not live on in a ticket.
-    config.resumption = Resumption::disabled();
-    Ok(Arc::new(config))
+/// Whom a host trusts.
+pub(crate) fn authorities(path: &Path) -> Result<RootCertStore, IdentityError> {
+    let mut roots = RootCertStore::empty();
+    for root in certificates(path)? {
+        roots
+            .add(root)
+            .map_err(|_| IdentityError::Content { path: path.to_owned(), what: "authority" })?;
+    }
+    Ok(roots)
 }
 
 fn server(
-    roots: Arc<RootCertStore>,
+    roots: &Arc<RootCertStore>,
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
+    certificates_only: bool,
 ) -> Result<Arc<ServerConfig>, rustls::Error> {
-    let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider())
-        .build()
-        .map_err(|error| rustls::Error::General(error.to_string()))?;
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::clone(roots), provider());
+    let verifier = if certificates_only { verifier } else { verifier.allow_unauthenticated() };
+    let verifier = verifier.build().map_err(|error| rustls::Error::General(error.to_string()))?;
     let mut config = ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&TLS13])?
         .with_client_cert_verifier(verifier)

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::files::Readers;
-use crate::{Authority, CA_KEY_FILE, Request, describe};
+use crate::{Authority, CA_KEY_FILE, Request, describe, trusting};
 
 const YEAR: Duration = Duration::from_secs(365 * 86_400);
 
@@ -32,6 +32,10 @@ impl Lab {
         let request = Request { name: name.to_owned(), addresses: vec![], valid };
         self.authority.issue(&request, &at).unwrap();
         Identity::load(&at).unwrap()
+    }
+
+    fn authority_file(&self) -> PathBuf {
+        self.folder.path().join("ca").join(CA_FILE)
     }
 
     fn host_of_last_year(&self, name: &str) -> Identity {
@@ -99,6 +103,34 @@ fn a_host_under_another_name_is_not_believed() {
 }
 
 #[test]
+fn a_host_is_expected_by_its_name_whatever_its_address_is() {
+    let lab = Lab::new();
+    let (a, b) = (lab.host("host-a", YEAR), lab.host("host-b", YEAR));
+    let client = a.client_config_for("host-b").unwrap();
+    let (client, server) = meet(client, b.server_config(), "127.0.0.1");
+    assert_eq!((client.unwrap().as_str(), server.unwrap().as_str()), ("hello", "hello"));
+    let client = a.client_config_for("host-c").unwrap();
+    let (client, _) = meet(client, b.server_config(), "host-b");
+    let told = client.unwrap_err();
+    assert!(told.contains("not for host-c, but for host-b"), "{told}");
+}
+
+#[test]
+fn one_who_shows_nothing_is_let_in_where_others_than_hosts_may_come() {
+    let (lab, other) = (Lab::new(), Lab::new());
+    let server = lab.host("host-b", YEAR).open_server_config().unwrap();
+    let stranger = trusting(&lab.authority_file(), Some("host-b")).unwrap();
+    let (client, _) = meet(stranger, Arc::clone(&server), "127.0.0.1");
+    assert_eq!(client.unwrap(), "hello");
+    // Who shows something must show the right thing.
+    let own = other.host("host-b", YEAR);
+    let roots = Arc::new(authorities(&lab.authority_file()).unwrap());
+    let wrong = ordinary(&roots, Some((own.chain, own.key.clone_key()))).unwrap();
+    let (_, server) = meet(wrong, server, "host-b");
+    assert!(server.unwrap_err().contains("another authority"));
+}
+
+#[test]
 fn a_host_of_another_authority_is_believed_by_neither_side() {
     let (here, there) = (Lab::new(), Lab::new());
     let (a, b) = (here.host("host-a", YEAR), there.host("host-b", YEAR));
@@ -106,13 +138,11 @@ fn a_host_of_another_authority_is_believed_by_neither_side() {
     let told = client.unwrap_err();
     assert!(told.contains("another authority"), "{told}");
     // A client that trusts both, and a server that does not know the client's authority.
-    let mut roots = RootCertStore::empty();
-    for root in certificates(&there.folder.path().join("ca").join(CA_FILE)).unwrap() {
-        roots.add(root).unwrap();
-    }
+    let roots = authorities(&there.authority_file()).unwrap();
     let at = here.folder.path().join("host-a");
     let chain = certificates(&at.join(CERTIFICATE_FILE)).unwrap();
-    let trusting = super::client(&Arc::new(roots), chain, key(&at.join(KEY_FILE)).unwrap());
+    let own = (chain, key(&at.join(KEY_FILE)).unwrap());
+    let trusting = ordinary(&Arc::new(roots), Some(own));
     let (client, server) = meet(trusting.unwrap(), b.server_config(), "host-b");
     let told = server.unwrap_err();
     assert!(told.contains("another authority"), "{told}");
@@ -123,16 +153,8 @@ fn a_host_of_another_authority_is_believed_by_neither_side() {
 fn a_stranger_without_a_certificate_is_turned_away() {
     let lab = Lab::new();
     let server = lab.host("host-b", YEAR);
-    let mut roots = RootCertStore::empty();
-    for root in certificates(&lab.folder.path().join("ca").join(CA_FILE)).unwrap() {
-        roots.add(root).unwrap();
-    }
-    let stranger = ClientConfig::builder_with_provider(provider())
-        .with_protocol_versions(&[&TLS13])
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let (client, server) = meet(Arc::new(stranger), server.server_config(), "host-b");
+    let stranger = trusting(&lab.authority_file(), None).unwrap();
+    let (client, server) = meet(stranger, server.server_config(), "host-b");
     let told = server.unwrap_err();
     assert!(told.contains("no certificate"), "{told}");
     assert!(client.is_err());

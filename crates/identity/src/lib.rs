@@ -8,6 +8,7 @@
 
 mod authority;
 mod certificate;
+mod clients;
 mod error;
 mod files;
 mod identity;
@@ -15,6 +16,7 @@ mod trouble;
 
 pub use authority::{Authority, Request};
 pub use certificate::Certificate;
+pub use clients::{trusting, trusting_nobody};
 pub use error::IdentityError;
 pub use identity::{Identity, name_in};
 pub use trouble::describe;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use landfall_converge::ByteRate;
-use landfall_node::daemon::{Daemon, DaemonError};
+use landfall_node::daemon::{Daemon, DaemonError, Doors};
 use landfall_node::model::NodeName;
 
 use crate::error::CliError;
@@ -18,7 +18,7 @@ use crate::host::{drain, nodes, token};
     args_conflicts_with_subcommands = true,
     subcommand_negates_reqs = true,
     disable_help_subcommand = true,
-    after_help = "Two nodes on one machine, to try it:\n  landfall node --name a --listen 127.0.0.1:7101 --data a --peer b=http://127.0.0.1:7102 --insecure\n  landfall node --name b --listen 127.0.0.1:7102 --data b --peer a=http://127.0.0.1:7101 --insecure\nThe pages are at the address that each of them prints. Machines run on when a node ends, and are found again."
+    after_help = "Two nodes on one machine, to try it:\n  landfall node --name a --listen 127.0.0.1:7101 --data a --peer b=http://127.0.0.1:7102 --insecure\n  landfall node --name b --listen 127.0.0.1:7102 --data b --peer a=http://127.0.0.1:7101 --insecure\nOn two hosts, each with a certificate for its name (`landfall cert node a --ca CA`):\n  landfall node --name a --listen 0.0.0.0:7101 --reached-at host-a --identity a --peer b=https://host-b:7101\nThe pages are at the address that each of them prints. Machines run on when a node ends, and are found again."
 )]
 pub(crate) struct NodeArgs {
     #[command(subcommand)]
@@ -32,9 +32,16 @@ pub(crate) struct NodeArgs {
     /// The folder with everything that it keeps.
     #[arg(long, value_name = "FOLDER", default_value = "/var/lib/landfall")]
     data: PathBuf,
-    /// Another node, as b=http://127.0.0.1:7102; may be given several times.
+    /// Another node, as b=https://host-b:7101; may be given several times. Its certificate must be for that name.
     #[arg(long, value_name = "NAME=URL", value_parser = peer)]
     peer: Vec<(NodeName, String)>,
+    /// The folder of this host's identity (ca.pem, cert.pem, key.pem; see `landfall cert`): the node speaks TLS 1.3, knows
+    /// other nodes by their certificates, and sends guests over TLS.
+    #[arg(long, value_name = "FOLDER", conflicts_with = "insecure")]
+    identity: Option<PathBuf>,
+    /// Where others reach this host, as a name or an address; where it listens if not given.
+    #[arg(long, value_name = "HOST")]
+    reached_at: Option<String>,
     /// Speak plain HTTP, and send guests over plain connections. Only on this machine.
     #[arg(long)]
     insecure: bool,
@@ -66,9 +73,9 @@ pub(crate) enum NodeCommand {
 fn peer(text: &str) -> Result<(NodeName, String), String> {
     let (name, url) = text
         .split_once('=')
-        .ok_or_else(|| format!("'{text}' is no node; write it as b=http://127.0.0.1:7102"))?;
-    if !url.starts_with("http://") {
-        return Err(format!("'{url}' is no address; write it as http://127.0.0.1:7102"));
+        .ok_or_else(|| format!("'{text}' is no node; write it as b=https://host-b:7101"))?;
+    if !["https://", "http://"].iter().any(|scheme| url.starts_with(scheme)) {
+        return Err(format!("'{url}' is no address; write it as https://host-b:7101"));
     }
     let name: NodeName = name.parse().map_err(|error| format!("{error}"))?;
     Ok((name, url.to_owned()))
@@ -89,19 +96,30 @@ pub(crate) fn node(args: NodeArgs) -> Result<Exit, CliError> {
         listen: args.listen,
         data: args.data,
         peers: args.peer,
-        insecure: args.insecure,
+        reached_at: args.reached_at,
+        doors: match (args.identity, args.insecure) {
+            (Some(directory), _) => Doors::Identity(directory),
+            (None, true) => Doors::Plain,
+            (None, false) => return Err(NodeError::NoDoors.into()),
+        },
         max_outgoing: args.max_outgoing,
         max_incoming: args.max_incoming,
         bandwidth: args.bandwidth,
     };
-    daemon.run(|line| println!("{line}")).map_err(NodeError)?;
+    daemon.run(|line| println!("{line}")).map_err(NodeError::from)?;
     Ok(Exit::Done)
 }
 
 /// Why a node did not run.
 #[derive(Debug, thiserror::Error)]
-#[error(transparent)]
-pub(crate) struct NodeError(#[from] DaemonError);
+pub(crate) enum NodeError {
+    #[error(
+        "a node shows others who it is: give it a certificate with --identity FOLDER (`landfall cert` makes one), or try nodes on this machine alone with --insecure"
+    )]
+    NoDoors,
+    #[error(transparent)]
+    Daemon(#[from] DaemonError),
+}
 
 #[cfg(test)]
 #[path = "node_tests.rs"]

@@ -2,8 +2,10 @@ use super::peer;
 
 #[test]
 fn another_node_is_named_with_its_address() {
-    let (name, url) = peer("b=http://127.0.0.1:7102").unwrap();
-    assert_eq!((name.as_str(), url.as_str()), ("b", "http://127.0.0.1:7102"));
+    for address in ["http://127.0.0.1:7102", "https://host-b:7101"] {
+        let (name, url) = peer(&format!("b={address}")).unwrap();
+        assert_eq!((name.as_str(), url.as_str()), ("b", address));
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader, Lines};
 use std::time::Duration;
 
+use landfall_identity::IdentityError;
 use reqwest::Method;
 use reqwest::blocking::{Client as Http, RequestBuilder, Response};
 use serde::de::DeserializeOwned;
@@ -11,6 +12,7 @@ use serde_json::Value;
 
 use crate::machines::chain;
 use crate::model::Check;
+use crate::trust::{self, Trust};
 
 /// How long a node may take to answer: it may have to watch a guest, or to start a machine.
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -28,6 +30,9 @@ pub enum ClientError {
         /// What was seen.
         why: String,
     },
+    /// What it would be known by cannot be used.
+    #[error(transparent)]
+    Trust(#[from] IdentityError),
     /// It said no.
     #[error("{detail}")]
     Refused {
@@ -76,16 +81,17 @@ pub struct Told {
 pub struct EventStream(Lines<BufReader<Response>>);
 
 impl Client {
-    /// The node that answers at `address`, such as `http://127.0.0.1:7101`, opened by `token`.
+    /// The node that answers at `address`, such as `https://127.0.0.1:7101`, opened by `token` and known by `trust`.
     ///
     /// # Errors
-    /// When the system gives no thread for it.
-    pub fn new(address: &str, token: &str) -> Result<Self, ClientError> {
+    /// When what it is known by cannot be read, or the system gives no thread for it.
+    pub fn new(address: &str, token: &str, trust: Option<&Trust>) -> Result<Self, ClientError> {
         let address = address.trim_end_matches('/').to_owned();
-        let http = Http::builder().timeout(None).connect_timeout(CONNECT).no_proxy().build();
+        let config = trust.map(Trust::config).transpose()?;
+        let http = trust::client(config).timeout(None).connect_timeout(CONNECT).build();
         let failed = |error: reqwest::Error| ClientError::Unreachable {
             address: address.clone(),
-            why: chain(&error),
+            why: trust::why(&error),
         };
         let http = http.map_err(failed)?;
         Ok(Self { address, token: token.to_owned(), http })
@@ -171,8 +177,8 @@ impl Client {
         self.http.request(method, self.at(path)).bearer_auth(&self.token).timeout(TIMEOUT)
     }
 
-    fn unreachable(&self, error: &dyn std::error::Error) -> ClientError {
-        ClientError::Unreachable { address: self.address.clone(), why: chain(error) }
+    fn unreachable(&self, error: &(dyn std::error::Error + 'static)) -> ClientError {
+        ClientError::Unreachable { address: self.address.clone(), why: trust::why(error) }
     }
 
     fn read<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, ClientError> {

@@ -1,26 +1,35 @@
 //! The daemon: a node that serves HTTP until it is told to end. Its machines live on.
 
+mod doors;
+mod error;
+
+pub use doors::Doors;
+pub use error::DaemonError;
+
 use std::collections::BTreeMap;
 use std::fs;
-use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use axum::Router;
+use axum::extract::connect_info::IntoMakeServiceWithConnectInfo;
 use landfall_converge::ByteRate;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
+use self::doors::Opened;
 use crate::api::{Keys, router};
 use crate::http_peer::HttpPeer;
 use crate::machines::LocalMachines;
 use crate::model::NodeName;
-use crate::node::{Node, NodeError, Setup};
-use crate::peer::{Peer, PeerError};
+use crate::node::{Node, Setup};
+use crate::peer::Peer;
 use crate::presence::{self, Announced, Presence};
 use crate::process::ProcessId;
 use crate::secret::kept;
-use crate::store::{Store, StoreError};
+use crate::store::Store;
+use crate::tls::{Caller, TlsListener};
 
 /// How a daemon is set up.
 #[derive(Clone, Debug)]
@@ -33,8 +42,10 @@ pub struct Daemon {
     pub data: PathBuf,
     /// Other nodes: what they are called and where their API is.
     pub peers: Vec<(NodeName, String)>,
-    /// Whether plain connections were asked for.
-    pub insecure: bool,
+    /// Where others reach this host, as a name or an address, if it is not where it listens.
+    pub reached_at: Option<String>,
+    /// Who speaks with it, and how.
+    pub doors: Doors,
     /// How many guests may leave at a time.
     pub max_outgoing: u32,
     /// How many may come in at a time.
@@ -43,83 +54,49 @@ pub struct Daemon {
     pub bandwidth: Option<ByteRate>,
 }
 
-/// Why a daemon did not run.
-#[derive(Debug, thiserror::Error)]
-pub enum DaemonError {
-    /// Plain connections were not asked for.
-    #[error(
-        "nodes speak plain HTTP and plain page channels so far; say --insecure to have that, on this machine alone"
-    )]
-    NotInsecure,
-    /// It would be heard by others.
-    #[error(
-        "--insecure is for this machine alone; listen on a loopback address, as 127.0.0.1:7101"
-    )]
-    NotLoopback,
-    /// The folder.
-    #[error("{} cannot be used; see that it is writable", .0.display())]
-    Data(PathBuf, #[source] io::Error),
-    /// The store.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// Another node.
-    #[error(transparent)]
-    Peer(#[from] PeerError),
-    /// The address.
-    #[error("cannot listen on {0}; does another program?")]
-    Listen(SocketAddr, #[source] io::Error),
-    /// The node.
-    #[error(transparent)]
-    Node(#[from] NodeError),
-    /// The system.
-    #[error("the system refuses what a daemon needs")]
-    System(#[from] io::Error),
-}
-
 impl Daemon {
     /// Runs until the process is told to end, by SIGTERM or Ctrl-C. `say` is given what a person should know.
     ///
     /// # Errors
-    /// When the store, the address or another node's cannot be used.
+    /// When the identity, the store, the address or another node's cannot be used.
     pub fn run(mut self, say: impl FnOnce(&str)) -> Result<(), DaemonError> {
-        if !self.insecure {
-            return Err(DaemonError::NotInsecure);
-        }
-        if !self.listen.ip().is_loopback() {
-            return Err(DaemonError::NotLoopback);
-        }
+        let opened = self.doors.open(&self.name, self.listen)?;
         let data = |error| DaemonError::Data(self.data.clone(), error);
         fs::create_dir_all(&self.data).map_err(data)?;
         // Machines outlive this process, and the folder in which it happened to be started.
         self.data = self.data.canonicalize().map_err(data)?;
         let data = |error| DaemonError::Data(self.data.clone(), error);
-        let keys = Keys {
-            token: kept(&self.data.join("token")).map_err(data)?,
-            peer: presence::folder().and_then(|folder| kept(&folder.join("peer-key")))?,
-        };
-        let node = self.node(&keys)?;
+        let token = kept(&self.data.join("token")).map_err(data)?;
+        let node = self.node(&opened)?;
         node.recover()?;
         node.tend();
         let runtime = tokio::runtime::Runtime::new()?;
-        let served = runtime.block_on(self.serve(&node, keys, say));
+        let served = runtime.block_on(self.serve(&node, &opened, token, say));
         runtime.shutdown_background();
         node.leave();
         served
     }
 
-    fn node(&self, keys: &Keys) -> Result<Node, DaemonError> {
-        let store = Arc::new(Store::open(&self.data.join("node.redb"))?);
-        let folder = self.data.join("machines");
-        let machines = Arc::new(LocalMachines::new(std::env::current_exe()?, folder.clone()));
+    fn node(&self, opened: &Opened) -> Result<Node, DaemonError> {
+        let guest_address = self.reached_at()?;
         let mut peers: BTreeMap<NodeName, Arc<dyn Peer>> = BTreeMap::new();
         for (name, address) in &self.peers {
-            let peer = HttpPeer::new(name.clone(), address, &keys.peer)?;
+            if !address.starts_with(opened.scheme()) {
+                let (node, address) = (name.clone(), address.clone());
+                return Err(DaemonError::Scheme { node, address, speaks: opened.scheme() });
+            }
+            let peer = HttpPeer::new(name.clone(), address, &opened.known_by)?;
             peers.insert(name.clone(), Arc::new(peer));
         }
+        let store = Arc::new(Store::open(&self.data.join("node.redb"))?);
+        let folder = self.data.join("machines");
+        let (program, identity) = (std::env::current_exe()?, opened.identity.clone());
+        let machines = Arc::new(LocalMachines::new(program, folder.clone(), identity));
         let setup = Setup {
             name: self.name.clone(),
             machines: folder,
-            guest_address: self.listen.ip().to_string(),
+            guest_address,
+            protected: opened.identity.is_some(),
             max_outgoing: self.max_outgoing,
             max_incoming: self.max_incoming,
             bandwidth: self.bandwidth,
@@ -127,10 +104,20 @@ impl Daemon {
         Ok(Node::new(setup, store, machines, peers))
     }
 
+    /// The name or the address by which others reach this host.
+    fn reached_at(&self) -> Result<String, DaemonError> {
+        match &self.reached_at {
+            Some(host) => Ok(host.clone()),
+            None if self.listen.ip().is_unspecified() => Err(DaemonError::Everywhere(self.listen)),
+            None => Ok(self.listen.ip().to_string()),
+        }
+    }
+
     async fn serve(
         &self,
         node: &Node,
-        keys: Keys,
+        opened: &Opened,
+        token: String,
         say: impl FnOnce(&str),
     ) -> Result<(), DaemonError> {
         let listener = TcpListener::bind(self.listen).await;
@@ -138,22 +125,39 @@ impl Daemon {
         let address = listener.local_addr()?;
         let (mut ended, mut interrupted) =
             (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-        let _announced = self.announce(address);
-        say(&format!("node {} answers at http://{address}/login?token={}", self.name, keys.token));
-        let app = router(node.clone(), keys);
+        let _announced = self.announce(near(address), opened);
+        let shown = match &self.reached_at {
+            Some(host) => format!("{host}:{}", address.port()),
+            None => address.to_string(),
+        };
+        let scheme = opened.scheme();
+        say(&format!("node {} answers at {scheme}{shown}/login?token={token}", self.name));
+        let app: IntoMakeServiceWithConnectInfo<Router, Caller> =
+            router(node.clone(), Keys { token, peer: opened.key() })
+                .into_make_service_with_connect_info();
+        let serving = async {
+            match &opened.server {
+                Some(config) => {
+                    axum::serve(TlsListener::new(listener, Arc::clone(config))?, app).await
+                }
+                None => axum::serve(listener, app).await,
+            }
+        };
         // Watchers never hang up by themselves, so nobody is waited for.
         tokio::select! {
-            served = axum::serve(listener, app) => Ok(served?),
+            served = serving => Ok(served?),
             _ = ended.recv() => Ok(()),
             _ = interrupted.recv() => Ok(()),
         }
     }
+
     /// Lets the commands of this user find the daemon. It works as well without.
-    fn announce(&self, address: SocketAddr) -> Option<Announced> {
+    fn announce(&self, address: SocketAddr, opened: &Opened) -> Option<Announced> {
         let presence = Presence {
             name: self.name.clone(),
-            address: format!("http://{address}"),
+            address: format!("{}{address}", opened.scheme()),
             token: self.data.join("token"),
+            authority: opened.authority(),
             process: ProcessId::of(std::process::id())?,
         };
         let announced = presence::announce(&presence);
@@ -163,4 +167,14 @@ impl Daemon {
             })
             .ok()
     }
+}
+
+/// Where programs on this host reach who listens at `address`.
+fn near(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
 }

@@ -4,14 +4,17 @@ use std::io::{self, Read};
 use std::time::{Duration, Instant};
 
 use landfall_converge::ByteRate;
+use landfall_identity::Identity;
 use reqwest::StatusCode;
 use reqwest::blocking::{Body, Client, RequestBuilder};
 use serde::de::DeserializeOwned;
 
+use crate::api::PEER_HEADER;
 use crate::machines::chain;
 use crate::model::{CheckItem, MigrationId, MigrationState, NodeFacts, NodeName};
 use crate::ownership::Verdict;
 use crate::peer::{Offer, Peer, PeerError, Prepared, Question};
+use crate::trust;
 
 /// How long another node may take to answer; it may have to start a machine.
 const TIMEOUT: Duration = Duration::from_secs(45);
@@ -20,29 +23,42 @@ const CONNECT: Duration = Duration::from_secs(2);
 /// For how long the way to another node is measured.
 const MEASURE: Duration = Duration::from_millis(300);
 
+/// By what another node knows this one.
+#[derive(Clone, Debug)]
+pub enum KnownBy {
+    /// A secret that nodes of one user share, on one machine.
+    Key(String),
+    /// A certificate.
+    Certificate(Box<Identity>),
+}
+
 /// Another node over HTTP.
 #[derive(Debug)]
 pub struct HttpPeer {
     name: NodeName,
     address: String,
-    key: String,
+    key: Option<String>,
     client: Client,
 }
 
 impl HttpPeer {
-    /// The node that is called so and answers at `address`, such as `http://127.0.0.1:7102`; `key` is what it knows this one by.
+    /// The node that is called so and answers at `address`, such as `https://host-b:7101`; it knows this one as `known` says.
     ///
     /// # Errors
     /// When the system gives no thread for it.
-    pub fn new(name: NodeName, address: &str, key: &str) -> Result<Self, PeerError> {
-        let client = Client::builder().timeout(TIMEOUT).connect_timeout(CONNECT).no_proxy().build();
-        let failed = |error: reqwest::Error| PeerError::Unreachable {
-            node: name.clone(),
-            why: chain(&error),
+    pub fn new(name: NodeName, address: &str, known: &KnownBy) -> Result<Self, PeerError> {
+        let unreachable = |why| PeerError::Unreachable { node: name.clone(), why };
+        let (key, config) = match known {
+            KnownBy::Key(key) => (Some(key.clone()), None),
+            KnownBy::Certificate(identity) => {
+                let config = identity.client_config_for(name.as_str());
+                (None, Some(config.map_err(|error| unreachable(chain(&error)))?))
+            }
         };
-        let client = client.map_err(failed)?;
+        let client = trust::client(config).timeout(TIMEOUT).connect_timeout(CONNECT).build();
+        let client = client.map_err(|error| unreachable(trust::why(&error)))?;
         let address = address.trim_end_matches('/').to_owned();
-        Ok(Self { name, address, key: key.to_owned(), client })
+        Ok(Self { name, address, key, client })
     }
 
     fn at(&self, path: &str) -> String {
@@ -52,9 +68,13 @@ impl HttpPeer {
     fn ask<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, PeerError> {
         let unreachable = |error: reqwest::Error| PeerError::Unreachable {
             node: self.name.clone(),
-            why: chain(&error),
+            why: trust::why(&error),
         };
-        let response = request.header("x-landfall-peer", &self.key).send().map_err(unreachable)?;
+        let request = match &self.key {
+            Some(key) => request.header(PEER_HEADER, key),
+            None => request,
+        };
+        let response = request.send().map_err(unreachable)?;
         let status = response.status();
         if status.is_success() {
             return response.json().map_err(unreachable);

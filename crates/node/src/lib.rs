@@ -22,4 +22,6 @@ pub mod render;
 mod secret;
 pub mod store;
 pub mod summary;
+mod tls;
+pub mod trust;
 mod web;

@@ -19,6 +19,9 @@ pub struct Presence {
     pub address: String,
     /// The file with the token that opens it.
     pub token: PathBuf,
+    /// The file with the certificate of the authority by which it is known; `null` where it speaks plain HTTP.
+    #[serde(default)]
+    pub authority: Option<PathBuf>,
     /// The daemon's process.
     pub process: ProcessId,
 }

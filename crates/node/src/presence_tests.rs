@@ -4,7 +4,8 @@ use super::*;
 
 fn presence(name: &str, process: ProcessId) -> Presence {
     let address = "http://127.0.0.1:7101".to_owned();
-    Presence { name: name.parse().unwrap(), address, token: "/a/token".into(), process }
+    let token = "/a/token".into();
+    Presence { name: name.parse().unwrap(), address, token, authority: None, process }
 }
 
 #[test]

@@ -34,6 +34,8 @@ pub(crate) enum HostError {
     Unknown { name: String, known: String },
     #[error("the token that opens the node at {0} is not known")]
     NoToken(String),
+    #[error("the authority of the node at {0} is not known")]
+    NoAuthority(String),
     #[error("the token in {path} cannot be read")]
     Token { path: PathBuf, source: io::Error },
     #[error("it cannot be seen which nodes run here")]
@@ -78,6 +80,9 @@ impl HostError {
             }
             Self::NoToken(_) => {
                 "name the file that holds it with --token-file; it is `token` in the node's folder"
+            }
+            Self::NoAuthority(_) => {
+                "name the file with its certificate with --ca; it is ca.pem in the folder of the node's identity"
             }
             Self::Token { .. } | Self::Spec { .. } => "check the path and its rights",
             Self::Present(_) => "name the node with --node URL and --token-file FILE",

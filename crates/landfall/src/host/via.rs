@@ -1,11 +1,12 @@
 //! The node that a command asks.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use landfall_node::client::Client;
 use landfall_node::presence::{Presence, present};
+use landfall_node::trust::Trust;
 use serde::Serialize;
 
 use super::{HostError, listing};
@@ -15,13 +16,25 @@ use crate::error::CliError;
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Node")]
 pub(crate) struct Via {
-    /// The node to ask: its name where it runs on this machine, or its address, as http://127.0.0.1:7101; if not given, the
+    /// The node to ask: its name where it runs on this machine, or its address, as https://host-a:7101; if not given, the
     /// only one of this user on this machine.
     #[arg(long, value_name = "NODE", env = "LANDFALL_NODE", hide_env_values = true)]
     pub(crate) node: Option<String>,
     /// The file with the token that opens the node; that of a node of this user on this machine is found.
     #[arg(long, value_name = "FILE", env = "LANDFALL_TOKEN_FILE", hide_env_values = true)]
     pub(crate) token_file: Option<PathBuf>,
+    /// The file with the certificate of the authority by which the node is known (ca.pem); that of a node of this user on
+    /// this machine is found.
+    #[arg(long = "ca", value_name = "FILE", env = "LANDFALL_CA_FILE", hide_env_values = true)]
+    pub(crate) authority: Option<PathBuf>,
+}
+
+/// A node that is meant, and what it is asked with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Found {
+    address: String,
+    token: PathBuf,
+    trust: Option<Trust>,
 }
 
 /// What a node is asked for, and how the answer is written.
@@ -51,20 +64,42 @@ impl Asked {
 impl Via {
     /// A way to ask the node that is meant.
     pub(crate) fn client(&self) -> Result<Client, HostError> {
-        let (address, path) = self.find(|| present().map_err(HostError::Present))?;
+        let Found { address, token: path, trust } =
+            self.find(|| present().map_err(HostError::Present))?;
         let token =
             fs::read_to_string(&path).map_err(|source| HostError::Token { path, source })?;
-        Ok(Client::new(&address, token.trim())?)
+        Ok(Client::new(&address, token.trim(), trust.as_ref())?)
     }
 
-    /// The node's address, and the file with its token.
+    /// A node elsewhere must be known by a certificate, where it is not spoken with in the open.
+    fn elsewhere(&self, address: &str, token: &Path) -> Result<Found, HostError> {
+        let tls = address.starts_with("https://");
+        let trust = match &self.authority {
+            Some(authority) if tls => Some(Trust { authority: authority.clone(), name: None }),
+            None if tls => return Err(HostError::NoAuthority(address.to_owned())),
+            _ => None,
+        };
+        Ok(Found { address: address.to_owned(), token: token.to_owned(), trust })
+    }
+
+    fn here(&self, node: &Presence) -> Found {
+        let authority = self.authority.clone().or_else(|| node.authority.clone());
+        let name = Some(node.name.clone());
+        Found {
+            address: node.address.clone(),
+            token: self.token_file.clone().unwrap_or_else(|| node.token.clone()),
+            trust: authority.map(|authority| Trust { authority, name }),
+        }
+    }
+
+    /// Finds the node that is meant.
     fn find(
         &self,
         present: impl FnOnce() -> Result<Vec<Presence>, HostError>,
-    ) -> Result<(String, PathBuf), HostError> {
+    ) -> Result<Found, HostError> {
         let elsewhere = self.node.as_ref().filter(|node| node.contains("://"));
         if let (Some(address), Some(token)) = (elsewhere, &self.token_file) {
-            return Ok((address.clone(), token.clone()));
+            return self.elsewhere(address, token);
         }
         let mut present = present()?;
         if let Some(node) = &self.node {
@@ -79,10 +114,7 @@ impl Via {
         }
         match present.as_slice() {
             [] => Err(HostError::None),
-            [one] => {
-                let token = self.token_file.clone().unwrap_or_else(|| one.token.clone());
-                Ok((one.address.clone(), token))
-            }
+            [one] => Ok(self.here(one)),
             several => Err(HostError::Several(names(several))),
         }
     }

@@ -7,14 +7,17 @@ fn present(names: &[&str]) -> Vec<Presence> {
         name: name.parse().unwrap(),
         address: format!("http://127.0.0.1:{}", 7101 + port),
         token: format!("/{name}/token").into(),
+        authority: None,
         process: ProcessId { pid: 1, start_time: 1 },
     };
     names.iter().enumerate().map(presence).collect()
 }
 
 fn find(node: Option<&str>, token: Option<&str>, names: &[&str]) -> Result<String, HostError> {
-    let via = Via { node: node.map(str::to_owned), token_file: token.map(PathBuf::from) };
-    let (address, token) = via.find(|| Ok(present(names)))?;
+    let (node, token_file) = (node.map(str::to_owned), token.map(PathBuf::from));
+    let via = Via { node, token_file, authority: None };
+    let Found { address, token, trust } = via.find(|| Ok(present(names)))?;
+    assert_eq!(trust, None);
     Ok(format!("{address} {}", token.display()))
 }
 
@@ -41,4 +44,24 @@ fn a_node_elsewhere_is_named_with_the_file_that_opens_it() {
     let there = "http://10.0.0.7:7101";
     assert_eq!(find(Some(there), Some("t"), &[]).unwrap(), format!("{there} t"));
     assert!(matches!(find(Some(there), None, &["a"]), Err(HostError::NoToken(_))));
+}
+
+#[test]
+fn a_node_that_speaks_tls_is_known_by_its_authority() {
+    let mut here = present(&["a"]);
+    here[0].authority = Some("/a/ca.pem".into());
+    let found = Via::default().find(|| Ok(here)).unwrap();
+    let name = Some("a".parse().unwrap());
+    assert_eq!(found.trust, Some(Trust { authority: "/a/ca.pem".into(), name }));
+
+    let there = Via {
+        node: Some("https://host-b:7101".to_owned()),
+        token_file: Some("t".into()),
+        authority: None,
+    };
+    let unknown = there.find(|| Ok(Vec::new()));
+    assert!(matches!(unknown, Err(HostError::NoAuthority(_))), "{unknown:?}");
+    let there = Via { authority: Some("ca.pem".into()), ..there };
+    let found = there.find(|| Ok(Vec::new())).unwrap();
+    assert_eq!(found.trust, Some(Trust { authority: "ca.pem".into(), name: None }));
 }

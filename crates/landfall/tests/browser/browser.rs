@@ -48,7 +48,7 @@ impl Browser {
         let port = lines.find_map(|line| Some(port(&line.unwrap())?.to_owned())).unwrap();
         // What it says later is of no interest, and must not fill its pipe.
         std::thread::spawn(move || lines.for_each(drop));
-        let client = Client::builder().no_proxy().timeout(PATIENCE).build().unwrap();
+        let client = landfall_node::trust::client(None).timeout(PATIENCE).build().unwrap();
         let mut browser =
             Self { driver, client, session: format!("http://127.0.0.1:{port}/session") };
         let wanted = json!({ "capabilities": { "alwaysMatch": {

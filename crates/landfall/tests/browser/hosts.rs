@@ -72,7 +72,7 @@ impl Hosts {
         Self {
             a: Host::start(&folder, "a", a, "b", b),
             b: Host::start(&folder, "b", b, "a", a),
-            client: Client::builder().no_proxy().build().unwrap(),
+            client: landfall_node::trust::client(None).build().unwrap(),
             folder,
         }
     }

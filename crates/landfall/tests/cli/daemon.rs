@@ -14,6 +14,8 @@ use crate::monitor::{Ended, landfall};
 pub(crate) struct Hosts {
     folder: TempDir,
     address: String,
+    /// Whether they have certificates.
+    certified: bool,
     daemons: Vec<Child>,
     names: Vec<String>,
 }
@@ -28,25 +30,62 @@ fn address() -> String {
 
 impl Hosts {
     pub(crate) fn start() -> Self {
-        let folder = TempDir::new().unwrap();
-        let mut this = Self { folder, address: address(), daemons: Vec::new(), names: Vec::new() };
+        Self::open(false)
+    }
+
+    /// Two that have certificates of one authority.
+    pub(crate) fn certified() -> Self {
+        Self::open(true)
+    }
+
+    fn open(certified: bool) -> Self {
+        let (folder, address) = (TempDir::new().unwrap(), address());
+        let (daemons, names) = (Vec::new(), Vec::new());
+        let mut this = Self { folder, address, certified, daemons, names };
+        if certified {
+            this.cert(&["ca", "ca"]);
+            for name in ["a", "b"] {
+                this.certify(name);
+            }
+        }
         for name in ["a", "b"] {
             this.daemon(name, &[]);
         }
         this
     }
 
-    fn url(&self, name: &str) -> String {
-        format!("http://{}:{}", self.address, if name == "a" { 7101 } else { 7102 })
+    fn cert(&self, words: &[&str]) {
+        let mut process = self.landfall();
+        process.arg("cert").args(words).current_dir(self.path());
+        let ended = Ended::from(process.output().unwrap());
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+    }
+
+    /// Has the authority of these hosts give out an identity, and says in which folder it is.
+    pub(crate) fn certify(&self, name: &str) -> PathBuf {
+        let out = format!("identity-{name}");
+        self.cert(&["node", name, "--ca", "ca", "--address", &self.address, "--out", &out]);
+        self.path().join(out)
+    }
+
+    pub(crate) fn url(&self, name: &str) -> String {
+        let scheme = if self.certified { "https" } else { "http" };
+        format!("{scheme}://{}:{}", self.address, if name == "a" { 7101 } else { 7102 })
     }
 
     /// Starts a daemon, and waits until it answers.
     pub(crate) fn daemon(&mut self, name: &str, more: &[&str]) {
         let other = if name == "a" { "b" } else { "a" };
-        let listen = self.url(name).trim_start_matches("http://").to_owned();
+        let url = self.url(name);
+        let listen = url.split_once("//").unwrap().1;
         let peer = format!("{other}={}", self.url(other));
         let mut process = self.landfall();
-        process.args(["node", "--name", name, "--listen", &listen, "--insecure", "--peer", &peer]);
+        process.args(["node", "--name", name, "--listen", listen, "--peer", &peer]);
+        if self.certified {
+            process.arg("--identity").arg(self.path().join(format!("identity-{name}")));
+        } else {
+            process.arg("--insecure");
+        }
         process.arg("--data").arg(self.data(name)).args(more);
         let mut child = process.stderr(std::process::Stdio::inherit()).spawn().unwrap();
         let mut line = String::new();

@@ -16,4 +16,5 @@ mod migrate;
 mod monitor;
 mod nodes;
 mod operate;
+mod tls;
 mod tokens;

@@ -1,14 +1,15 @@
 //! Who may ask for what.
 
-use axum::extract::{Request, State};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 
 use super::App;
 use super::problem::Problem;
-use crate::model::{NodeName, Scope};
+use crate::model::{MigrationId, NodeName, Scope};
 use crate::secret::same;
+use crate::tls::Caller;
 use crate::web::Wrong;
 
 /// The header by which one node shows another who it is.
@@ -19,8 +20,8 @@ pub(crate) const PEER_HEADER: &str = "x-landfall-peer";
 pub struct Keys {
     /// Who operates the node shows this.
     pub token: String,
-    /// Nodes on this machine show this to each other.
-    pub peer: String,
+    /// What nodes of one user show to each other that speak plain HTTP on one machine; without, they show certificates.
+    pub peer: Option<String>,
 }
 
 impl std::fmt::Debug for Keys {
@@ -110,17 +111,59 @@ pub(crate) async fn allowed_page(
 /// Lets other nodes through.
 pub(super) async fn nodes_only(
     State(app): State<App>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
-    let shown = request.headers().get(PEER_HEADER).and_then(|value| value.to_str().ok());
-    if shown.is_some_and(|shown| same(shown, &app.keys.peer)) {
-        return Ok(next.run(request).await);
+    let speaker = speaker(&app, &request).ok_or_else(|| {
+        Problem::new(
+            StatusCode::UNAUTHORIZED,
+            match &app.keys.peer {
+                Some(_) => "only nodes of this machine's user may ask for this",
+                None => {
+                    "only nodes may ask for this that show a certificate for a name by which this one knows them (--peer)"
+                }
+            },
+        )
+    })?;
+    request.extensions_mut().insert(speaker);
+    Ok(next.run(request).await)
+}
+
+/// The node that asks, unless it is none.
+fn speaker(app: &App, request: &Request) -> Option<Speaker> {
+    if let Some(key) = &app.keys.peer {
+        let shown = request.headers().get(PEER_HEADER).and_then(|value| value.to_str().ok());
+        return shown.is_some_and(|shown| same(shown, key)).then_some(Speaker::OfThisUser);
     }
-    Err(Problem::new(
-        StatusCode::UNAUTHORIZED,
-        "only nodes of this machine's user may ask for this",
-    ))
+    let ConnectInfo(caller) = request.extensions().get::<ConnectInfo<Caller>>()?;
+    let known = app.node.others().any(|other| caller.is_called(other.as_str()));
+    known.then(|| Speaker::Certified(caller.clone()))
+}
+
+/// A node that asks.
+#[derive(Clone, Debug)]
+pub(super) enum Speaker {
+    /// One of the same user on the same machine. It is who it says.
+    OfThisUser,
+    /// One that has shown who it is.
+    Certified(Caller),
+}
+
+impl Speaker {
+    /// Whether it may speak as `from` of this migration.
+    pub(super) fn must_be(&self, from: &NodeName, migration: &MigrationId) -> Result<(), Problem> {
+        let Self::Certified(caller) = self else { return Ok(()) };
+        let what = if !caller.is_called(from.as_str()) {
+            format!("and does not speak for '{from}'")
+        } else if !migration.may_begin_on(from) {
+            format!("and '{migration}' did not begin on '{from}'")
+        } else {
+            return Ok(());
+        };
+        let why = format!("this certificate is for {}, {what}", caller.names());
+        tracing::warn!("a node was refused: {why}");
+        Err(Problem::new(StatusCode::FORBIDDEN, why))
+    }
 }
 
 /// What the cookie is called by which a browser shows whose it is. Browsers tell no ports apart: of nodes at one address each
@@ -130,6 +173,14 @@ pub(super) fn cookie_of(node: &NodeName) -> String {
 }
 
 impl App {
+    /// What browsers are told of this node's cookie, so that they show it to nobody else.
+    pub(crate) fn cookie_rules(&self) -> &'static str {
+        match self.keys.peer {
+            Some(_) => "Path=/; HttpOnly; SameSite=Strict",
+            None => "Path=/; HttpOnly; SameSite=Strict; Secure",
+        }
+    }
+
     /// What this node's cookie is called.
     pub(crate) fn cookie(&self) -> String {
         cookie_of(self.node.name())

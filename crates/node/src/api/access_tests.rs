@@ -1,6 +1,7 @@
 use axum::http::{HeaderMap, HeaderValue, header};
 
-use super::{cookie_of, same_origin, shown};
+use super::{Speaker, cookie_of, same_origin, shown};
+use crate::tls::Caller;
 
 #[test]
 fn a_token_is_shown_by_a_header_or_by_a_cookie() {
@@ -29,4 +30,18 @@ fn a_page_of_another_site_is_known_by_its_origin() {
     assert!(same_origin(&headers));
     headers.insert(header::ORIGIN, HeaderValue::from_static("http://127.0.0.1:7102"));
     assert!(!same_origin(&headers));
+}
+
+#[test]
+fn a_node_speaks_for_itself_and_of_its_own_migrations() {
+    let must_be = |names: &[&str], from: &str, migration: &str| {
+        let speaker = Speaker::Certified(Caller::called(names));
+        let spoken = speaker.must_be(&from.parse().unwrap(), &migration.parse().unwrap());
+        spoken.map_err(|problem| problem.detail)
+    };
+    assert_eq!(must_be(&["b", "10.0.0.7"], "b", "b-3"), Ok(()));
+    let other = must_be(&["b", "10.0.0.7"], "a", "a-3").unwrap_err();
+    assert_eq!(other, "this certificate is for b, 10.0.0.7, and does not speak for 'a'");
+    let of_another = must_be(&["b"], "b", "a-3").unwrap_err();
+    assert_eq!(of_another, "this certificate is for b, and 'a-3' did not begin on 'b'");
 }

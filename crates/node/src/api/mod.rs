@@ -13,7 +13,7 @@ mod tokens;
 mod vms;
 
 pub use access::Keys;
-pub(crate) use access::allowed_page;
+pub(crate) use access::{PEER_HEADER, allowed_page};
 pub(crate) use problem::Problem;
 
 use std::sync::Arc;

@@ -1,11 +1,12 @@
 //! What other nodes ask.
 
-use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path, Query, State};
+use axum::{Extension, Json};
 use futures_util::StreamExt;
 use serde::Deserialize;
 
+use super::access::Speaker;
 use super::problem::Problem;
 use super::{App, blocking};
 use crate::model::{CheckItem, MigrationId, MigrationState, NodeFacts};
@@ -20,19 +21,28 @@ pub(super) async fn facts(State(app): State<App>) -> Answer<NodeFacts> {
 
 pub(super) async fn check(
     State(app): State<App>,
+    Extension(speaker): Extension<Speaker>,
     Json(offer): Json<Offer>,
 ) -> Answer<Vec<CheckItem>> {
+    speaker.must_be(&offer.from, &offer.migration)?;
     blocking(&app, move |node| node.examine(&offer)).await.map(Json)
 }
 
-pub(super) async fn offer(State(app): State<App>, Json(offer): Json<Offer>) -> Answer<Prepared> {
+pub(super) async fn offer(
+    State(app): State<App>,
+    Extension(speaker): Extension<Speaker>,
+    Json(offer): Json<Offer>,
+) -> Answer<Prepared> {
+    speaker.must_be(&offer.from, &offer.migration)?;
     blocking(&app, move |node| node.expect(&offer)).await.map(Json)
 }
 
 pub(super) async fn verdict(
     State(app): State<App>,
+    Extension(speaker): Extension<Speaker>,
     Json(question): Json<Question>,
 ) -> Answer<Verdict> {
+    speaker.must_be(&question.from, &question.migration)?;
     blocking(&app, move |node| node.verdict(&question)).await.map(Json)
 }
 
@@ -43,9 +53,11 @@ pub(super) struct Committed {
 
 pub(super) async fn refuse(
     State(app): State<App>,
+    Extension(speaker): Extension<Speaker>,
     Query(query): Query<Committed>,
     Json(question): Json<Question>,
 ) -> Answer<Verdict> {
+    speaker.must_be(&question.from, &question.migration)?;
     blocking(&app, move |node| node.refuse(&question, query.committed)).await.map(Json)
 }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use landfall_qmp::{Client, ClientError, DirtyMeasurement};
 
-use super::{Condition, Followed, Follower, MachineError, Machines, native, qemu};
+use super::{Condition, Destination, Followed, Follower, MachineError, Machines, native, qemu};
 use crate::model::{MachineSpec, Settings, VmName, VmRecord};
 use crate::process::{self, ProcessId};
 
@@ -29,13 +29,15 @@ const END_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct LocalMachines {
     program: PathBuf,
     folder: PathBuf,
+    identity: Option<PathBuf>,
 }
 
 impl LocalMachines {
-    /// Machines that `program` (the binary of Landfall) runs, with their files below `folder`.
+    /// Machines that `program` (the binary of Landfall) runs, with their files below `folder`. They show the identity in the
+    /// folder `identity` to each other; without one, guests go over plain connections, on this host alone.
     #[must_use]
-    pub fn new(program: PathBuf, folder: PathBuf) -> Self {
-        Self { program, folder }
+    pub fn new(program: PathBuf, folder: PathBuf, identity: Option<PathBuf>) -> Self {
+        Self { program, folder, identity }
     }
 
     /// Where the monitor of a machine listens that is started here.
@@ -99,9 +101,17 @@ impl LocalMachines {
         }
     }
 
+    /// How URIs of awaited guests begin.
+    fn scheme(&self) -> &'static str {
+        if self.identity.is_some() { "tls" } else { "tcp" }
+    }
+
     fn native(&self, record: &VmRecord) -> Command {
         let mut command = Command::new(&self.program);
         command.args(["vm", "run", "--qmp"]).arg(&record.monitor);
+        if let Some(identity) = &self.identity {
+            command.arg("--tls-identity").arg(identity);
+        }
         command
     }
 }
@@ -128,13 +138,18 @@ impl Machines for LocalMachines {
         let command = match &record.spec.machine {
             MachineSpec::Native(_) => {
                 let mut command = self.native(record);
-                command.arg(format!("--incoming=tcp:{host}:0"));
+                command.arg(format!("--incoming={}:{host}:0", self.scheme()));
                 command
+            }
+            MachineSpec::Qemu(_) if self.identity.is_some() => {
+                return Err(MachineError::Unsupported(
+                    "a QEMU cannot be awaited over TLS by a node so far".to_owned(),
+                ));
             }
             MachineSpec::Qemu(spec) => qemu::incoming(spec, &record.monitor, host)?,
         };
         let (process, mut client) = self.launch(record, command)?;
-        match native::listening(&mut client) {
+        match native::listening(&mut client, self.scheme()) {
             Ok(uri) => Ok((process, uri)),
             Err(error) => {
                 process.kill();
@@ -164,14 +179,20 @@ impl Machines for LocalMachines {
     fn send(
         &self,
         record: &VmRecord,
-        uri: Option<&str>,
+        to: Option<Destination<'_>>,
         settings: &Settings,
         follower: &mut dyn Follower,
     ) -> Result<Followed, MachineError> {
         let client = connect(record, TIMEOUT)?;
         match &record.spec.machine {
-            MachineSpec::Native(_) => native::send(client, uri, settings, follower),
-            MachineSpec::Qemu(_) => qemu::send(client, &record.monitor, uri, settings, follower),
+            MachineSpec::Native(_) => {
+                let identity = self.identity.as_deref();
+                native::send(client, to, identity, settings, follower)
+            }
+            MachineSpec::Qemu(_) => {
+                let uri = to.map(|to| to.uri);
+                qemu::send(client, &record.monitor, uri, settings, follower)
+            }
         }
     }
 

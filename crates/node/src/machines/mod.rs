@@ -12,7 +12,7 @@ use std::fmt;
 use landfall_migrate::report::Report;
 use landfall_qmp::DirtyMeasurement;
 
-use crate::model::{Progress, Settings, VmRecord};
+use crate::model::{NodeName, Progress, Settings, VmRecord};
 use crate::process::ProcessId;
 
 /// What a machine's process says of its guest.
@@ -40,6 +40,15 @@ pub enum Condition {
     Gone,
     /// There is a process, and it does not answer.
     Unreachable,
+}
+
+/// Where a guest is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Destination<'a> {
+    /// Where the process listens that awaits it.
+    pub uri: &'a str,
+    /// The node that it belongs to.
+    pub node: &'a NodeName,
 }
 
 /// What whoever follows a migration wants of it.
@@ -136,14 +145,15 @@ pub trait Machines: Send + Sync + fmt::Debug {
     /// What the guest does now.
     fn condition(&self, record: &VmRecord) -> Condition;
 
-    /// Sends the guest to `uri` and follows it to the end; without an URI, follows the migration that is under way or over.
+    /// Sends the guest to a destination and follows it to the end; without one, follows the migration that is under way or
+    /// over.
     ///
     /// # Errors
     /// When the machine refuses to begin, or cannot be asked any more; what has become of the guest is not known then.
     fn send(
         &self,
         record: &VmRecord,
-        uri: Option<&str>,
+        to: Option<Destination<'_>>,
         settings: &Settings,
         follower: &mut dyn Follower,
     ) -> Result<Followed, MachineError>;

@@ -1,5 +1,6 @@
 //! What a monitor of Landfall's own is asked; what QEMU answers alike is asked of it here, too.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use landfall_qmp::{
@@ -7,7 +8,7 @@ use landfall_qmp::{
     OnLimit as QmpOnLimit, ParametersUpdate, RunState, StatusInfo, VmStatus,
 };
 
-use super::{Condition, Followed, Follower, MachineError, Wish};
+use super::{Condition, Destination, Followed, Follower, MachineError, Wish};
 use crate::model::{OnLimit, Progress, Settings, Stage};
 
 /// How long to wait for an event before the counters are read again.
@@ -20,12 +21,12 @@ fn told(error: ClientError) -> MachineError {
 }
 
 /// Where a destination listens that was told to choose a port by itself.
-pub(super) fn listening(client: &mut Client) -> Result<String, MachineError> {
+pub(super) fn listening(client: &mut Client, scheme: &str) -> Result<String, MachineError> {
     let info: MigrationInfo = client.query(&Command::QueryMigrate).map_err(told)?;
     let address = info.socket_address.first().ok_or_else(|| {
         MachineError::Start("the destination does not say where it listens".to_owned())
     })?;
-    Ok(format!("tcp:{}:{}", address.host, address.port))
+    Ok(format!("{scheme}:{}:{}", address.host, address.port))
 }
 
 pub(super) fn condition(client: &mut Client) -> Result<Condition, MachineError> {
@@ -77,19 +78,25 @@ fn parameters(settings: &Settings) -> ParametersUpdate {
 
 pub(super) fn send(
     mut client: Client,
-    uri: Option<&str>,
+    to: Option<Destination<'_>>,
+    identity: Option<&Path>,
     settings: &Settings,
     follower: &mut dyn Follower,
 ) -> Result<Followed, MachineError> {
-    if let Some(uri) = uri {
+    if let Some(to) = to {
         let state = |capability, state| CapabilityState { capability, state };
         let capabilities = Command::MigrateSetCapabilities(vec![
             state(Capability::Events, true),
             state(Capability::AutoConverge, settings.auto_converge),
         ]);
         client.execute(&capabilities).map_err(told)?;
-        client.execute(&Command::MigrateSetParameters(parameters(settings))).map_err(told)?;
-        client.execute(&Command::Migrate { uri: uri.to_owned() }).map_err(told)?;
+        let parameters = ParametersUpdate {
+            tls_creds: Some(identity.map_or(String::new(), |it| it.display().to_string())),
+            tls_hostname: Some(identity.map_or(String::new(), |_| to.node.to_string())),
+            ..parameters(settings)
+        };
+        client.execute(&Command::MigrateSetParameters(parameters)).map_err(told)?;
+        client.execute(&Command::Migrate { uri: to.uri.to_owned() }).map_err(told)?;
     }
     follow(&mut client, follower)
 }

@@ -82,6 +82,15 @@ names! {
     MigrationId;
 }
 
+impl MigrationId {
+    /// Whether a migration that is called so may have begun on `node`.
+    #[must_use]
+    pub fn may_begin_on(&self, node: &NodeName) -> bool {
+        // Where a node's name is long the number stands alone.
+        self.0.rsplit_once('-').is_none_or(|(began_on, _)| began_on == node.as_str())
+    }
+}
+
 #[cfg(test)]
 #[path = "names_tests.rs"]
 mod tests;

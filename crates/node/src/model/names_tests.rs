@@ -15,6 +15,15 @@ fn what_could_leave_its_folder_or_be_taken_for_a_flag_is_no_name() {
 }
 
 #[test]
+fn a_migration_began_on_the_node_that_its_name_begins_with() {
+    let may = |id: &str, node: &str| {
+        id.parse::<MigrationId>().unwrap().may_begin_on(&node.parse().unwrap())
+    };
+    assert!(may("a-17", "a") && may("a-1-17", "a-1") && may("17", "a"));
+    assert!(!may("a-17", "b") && !may("a-1-17", "a") && !may("a-17", "a-17"));
+}
+
+#[test]
 fn a_name_is_checked_on_its_way_out_of_json_too() {
     assert!(serde_json::from_str::<MigrationId>("\"a-17\"").is_ok());
     assert!(serde_json::from_str::<MigrationId>("\"a/17\"").is_err());

@@ -14,6 +14,8 @@ use crate::peer::Offer;
 use crate::plan;
 use crate::quantities::{in_ms, milliseconds};
 
+/// Where nodes speak TLS, no guest is to go in the open.
+const UNPROTECTED: &str = "the pages of a QEMU cannot be sent over TLS by a node so far; move it with `landfall migrate SOCKET` and QEMU's own tls-creds";
 /// Points of a predicted time line that are shown.
 const POINTS: usize = 200;
 
@@ -122,6 +124,9 @@ impl Node {
             items.push(CheckItem::new("draining", Severity::Error, message));
         }
         items.push(check_version(&here, &there));
+        if self.0.setup.protected && matches!(record.spec.machine, MachineSpec::Qemu(_)) {
+            items.push(CheckItem::new("protection", Severity::Error, UNPROTECTED));
+        }
         items.push(check_processor(record, &here, &there));
         items.push(check_memory(record, &there));
         if there.incoming >= there.max_incoming {

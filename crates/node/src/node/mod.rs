@@ -44,6 +44,8 @@ pub struct Setup {
     pub machines: PathBuf,
     /// The address at which guests come in, as others reach it.
     pub guest_address: String,
+    /// Whether nobody between the nodes can look into what they send.
+    pub protected: bool,
     /// How many may leave at a time.
     pub max_outgoing: u32,
     /// How many may come in at a time.
@@ -118,6 +120,11 @@ impl Node {
     #[must_use]
     pub fn events(&self) -> &Events {
         &self.0.events
+    }
+
+    /// The other nodes that this one knows.
+    pub(crate) fn others(&self) -> impl Iterator<Item = &NodeName> {
+        self.0.peers.keys()
     }
 
     /// Another node by its name.

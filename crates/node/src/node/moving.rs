@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::underway::UnderWay;
 use super::watcher::Watcher;
 use super::{Node, NodeError, lock, now_ms};
-use crate::machines::MachineError;
+use crate::machines::{Destination, MachineError};
 use crate::model::{
     Migration, MigrationId, MigrationRequest, MigrationState, MigrationView, Settings, VmName,
 };
@@ -121,8 +121,10 @@ impl Node {
         self.next_step()?;
         let record = self.record(&migration.vm)?;
         let settings = self.share(migration.settings);
+        let target = migration.target.clone();
+        let to = Destination { uri: &uri, node: &target };
         let mut watcher = Watcher::new(self, migration.clone());
-        let sent = self.0.machines.send(&record, Some(&uri), &settings, &mut watcher);
+        let sent = self.0.machines.send(&record, Some(to), &settings, &mut watcher);
         let migration = watcher.migration;
         self.sent(migration, sent)?;
         drop(slot);

@@ -90,7 +90,7 @@ async fn login(State(app): State<App>, Query(login): Query<Login>) -> Result<Res
     if let Some(token) = token
         && app.scope_of(token)?.is_some()
     {
-        let cookie = format!("{}={token}; Path=/; HttpOnly; SameSite=Strict", app.cookie());
+        let cookie = format!("{}={token}; {}", app.cookie(), app.cookie_rules());
         let mut headers = HeaderMap::new();
         if let Ok(cookie) = cookie.parse() {
             headers.insert(header::SET_COOKIE, cookie);

@@ -9,7 +9,7 @@ use landfall_migrate::report::{Outcome, Report};
 use landfall_qmp::DirtyMeasurement;
 
 use super::super::{Node, NodeError, Setup};
-use crate::machines::{Condition, Followed, Follower, MachineError, Machines, chain};
+use crate::machines::{Condition, Destination, Followed, Follower, MachineError, Machines, chain};
 use crate::model::{
     CheckItem, MigrationId, MigrationState, NodeFacts, NodeName, Settings, VmRecord,
 };
@@ -99,12 +99,12 @@ impl Machines for Machine {
     fn send(
         &self,
         _: &VmRecord,
-        uri: Option<&str>,
+        to: Option<Destination<'_>>,
         _: &Settings,
         _: &mut dyn Follower,
     ) -> Result<Followed, MachineError> {
         let mut processes = self.world.processes.lock().unwrap();
-        if let Some(there) = uri {
+        if let Some(Destination { uri: there, .. }) = to {
             let (outcome, here, arrived) = match self.world.link {
                 Link::Good => (Outcome::Completed, Condition::GivenAway, RUNNING),
                 Link::BreaksEarly => (Outcome::Failed, RUNNING, Condition::Gone),
@@ -227,6 +227,7 @@ impl Host {
             name: self.name.parse().unwrap(),
             machines: "machines".into(),
             guest_address: "127.0.0.1".to_owned(),
+            protected: false,
             max_outgoing: 2,
             max_incoming: 2,
             bandwidth: None,
