@@ -67,6 +67,7 @@ fn without_the_option_the_page_says_that_it_will_not_arrive_and_calls_it_off() {
     browser.click("button.main");
     browser.until(&field("verdict", ".includes('does not arrive')"));
     look(&browser, "will-not-arrive");
+    adjust(&browser);
 
     // Whoever says no has changed nothing.
     browser.click("form[action$='/cancel'] button");
@@ -79,4 +80,21 @@ fn without_the_option_the_page_says_that_it_will_not_arrive_and_calls_it_off() {
     assert_eq!(browser.text(STATE), "cancelled", "{}", browser.text("main"));
     look(&browser, "cancelled");
     assert_eq!(hosts.vm_on(&hosts.a, "probe")["state"], "running");
+}
+
+/// What it may cost is changed while it runs: first so that it cannot be read, then so that less leaves.
+fn adjust(browser: &Browser) {
+    let write = |field: &str, value: &str| {
+        browser.click(".adjust summary");
+        browser.look(&format!("document.getElementById('{field}').value = '{value}'"));
+        browser.click(".adjust button");
+    };
+    write("max_downtime", "300");
+    browser.until("/no unit/.test(document.querySelector('[role=alert]')?.innerText)");
+    write("bandwidth", "20MB/s");
+    browser.until("/at most 20MB/.test(document.querySelector('#charts')?.innerText)");
+    browser.click(".adjust summary");
+    browser.until(&field("bandwidth", ".replace(' MB/s', '') < 40"));
+    look(browser, "adjusting");
+    browser.click(".adjust summary");
 }

@@ -1,6 +1,6 @@
 //! A migration, as a node knows it.
 
-use landfall_migrate::report::Report;
+use landfall_migrate::report::{Report, TimePoint};
 use serde::{Deserialize, Serialize};
 
 use super::names::{MigrationId, NodeName, PolicyName, VmName};
@@ -157,6 +157,45 @@ pub struct Point {
     pub bandwidth_bytes_per_second: f64,
     /// How hard the guest is held back, 0 to 0.99.
     pub throttle: f64,
+}
+
+impl From<&TimePoint> for Point {
+    fn from(point: &TimePoint) -> Self {
+        Self {
+            at_ms: point.at_ms,
+            pass: point.pass,
+            remaining_bytes: point.remaining_bytes,
+            dirty_rate_bytes_per_second: point.dirty_rate_bytes_per_second,
+            bandwidth_bytes_per_second: point.bandwidth_bytes_per_second,
+            throttle: point.throttle,
+        }
+    }
+}
+
+impl From<&Point> for TimePoint {
+    fn from(point: &Point) -> Self {
+        Self {
+            at_ms: point.at_ms,
+            pass: point.pass,
+            remaining_bytes: point.remaining_bytes,
+            dirty_rate_bytes_per_second: point.dirty_rate_bytes_per_second,
+            bandwidth_bytes_per_second: point.bandwidth_bytes_per_second,
+            throttle: point.throttle,
+        }
+    }
+}
+
+impl From<&Progress> for Point {
+    fn from(progress: &Progress) -> Self {
+        Self {
+            at_ms: progress.elapsed_ms,
+            pass: u32::try_from(progress.pass).unwrap_or(u32::MAX),
+            remaining_bytes: progress.remaining_bytes,
+            dirty_rate_bytes_per_second: progress.dirty_rate_bytes_per_second,
+            bandwidth_bytes_per_second: progress.bandwidth_bytes_per_second,
+            throttle: progress.throttle,
+        }
+    }
 }
 
 /// What a node keeps of a migration.

@@ -44,15 +44,7 @@ impl Node {
     pub fn timeline(&self, id: &MigrationId) -> Result<Vec<Point>, NodeError> {
         let migration = self.migration(id)?;
         if let Some(report) = migration.report {
-            let point = |point: &landfall_migrate::report::TimePoint| Point {
-                at_ms: point.at_ms,
-                pass: point.pass,
-                remaining_bytes: point.remaining_bytes,
-                dirty_rate_bytes_per_second: point.dirty_rate_bytes_per_second,
-                bandwidth_bytes_per_second: point.bandwidth_bytes_per_second,
-                throttle: point.throttle,
-            };
-            return Ok(report.timeline.iter().map(point).collect());
+            return Ok(report.timeline.iter().map(Point::from).collect());
         }
         Ok(lock(&self.0.under_way).get(id).map(UnderWay::points).unwrap_or_default())
     }

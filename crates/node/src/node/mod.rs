@@ -7,6 +7,7 @@ mod error;
 mod facts;
 mod moving;
 mod policies;
+mod predicting;
 mod receiving;
 mod registry;
 mod settling;

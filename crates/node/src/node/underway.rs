@@ -20,15 +20,12 @@ pub(super) struct UnderWay {
 
 impl UnderWay {
     pub(super) fn see(&mut self, progress: Progress) {
-        let point = Point {
-            at_ms: progress.elapsed_ms,
-            pass: u32::try_from(progress.pass).unwrap_or(u32::MAX),
-            remaining_bytes: progress.remaining_bytes,
-            dirty_rate_bytes_per_second: progress.dirty_rate_bytes_per_second,
-            bandwidth_bytes_per_second: progress.bandwidth_bytes_per_second,
-            throttle: progress.throttle,
-        };
+        let point = Point::from(&progress);
         self.progress = Some(progress);
+        // Before anything has left nothing was measured, and a chart would begin with a leap.
+        if self.points.is_empty() && point.bandwidth_bytes_per_second <= 0.0 {
+            return;
+        }
         let every = self.keep_every.max(1);
         if self.seen.is_multiple_of(every) {
             self.points.push(point);

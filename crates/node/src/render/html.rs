@@ -8,7 +8,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html as markup};
 use super::bill::{GROUPS, outcome, parts, time};
 use super::chart::{Chart, Width, charts};
 use super::palette;
-use super::picture::{capitalised, inline, run_name, unit};
+use super::picture::{capitalised, foretold, inline, run_name, unit};
 use super::plot::DrawError;
 use super::series::finite;
 use crate::summary::advice;
@@ -89,6 +89,24 @@ fn run(report: &Report) -> Markup {
 
 pub(super) fn figures_of(report: &Report) -> Markup {
     markup! { @for chart in charts(report) { (figure(&chart)) } }
+}
+
+/// A migration that has not begun, as if all had come as expected.
+pub(super) fn foretold_figure(report: &Report) -> Markup {
+    let held = finite(report.max_throttle) > 0.0;
+    markup! {
+        figure.chart {
+            figcaption {
+                b { "Memory still to send, as expected" } ", " (unit(std::slice::from_ref(report)))
+                span.legend {
+                    @if held { span { span.swatch.b-throttle {} "throttle (full height: 100 %)" } }
+                    span { span.swatch.b-limit {} "fits into the downtime allowed" }
+                    @if report.outcome == Outcome::Completed { span { span.swatch.b-still {} "downtime" } }
+                }
+            }
+            (drawn(|width| foretold(report, width), &[("narrow", 340), ("wide", 980)]))
+        }
+    }
 }
 
 /// What the controller believed last, unless the reason says it already.

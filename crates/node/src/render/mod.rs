@@ -7,6 +7,7 @@ mod palette;
 mod picture;
 mod plot;
 mod series;
+mod sketch;
 
 use std::io;
 use std::path::Path;
@@ -14,6 +15,8 @@ use std::path::Path;
 use landfall_migrate::report::Report;
 
 pub use html::html;
+pub(crate) use picture::capitalised;
+pub use sketch::{foretold, so_far};
 
 /// A picture of the runs as an SVG file: memory still to send and throttle of every run, on one axis of time.
 #[must_use]

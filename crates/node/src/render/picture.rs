@@ -1,6 +1,6 @@
 //! The picture of a few runs: one row each, all on one axis of time.
 
-use landfall_converge::{Bytes, Policy};
+use landfall_converge::{Bytes, Policy, Throttle};
 use landfall_migrate::report::{Outcome, Report};
 
 use super::bill::{outcome, time};
@@ -41,6 +41,36 @@ pub(super) fn standalone(reports: &[Report]) -> Result<String, DrawError> {
 /// The picture for a page that has the style sheet already.
 pub(super) fn inline(reports: &[Report], width: u32) -> Result<String, DrawError> {
     drawing(reports, width, "", "")
+}
+
+/// What is expected of one migration, without a heading.
+pub(super) fn foretold(report: &Report, width: u32) -> Result<String, DrawError> {
+    let (seconds, most) = (seconds(report), most(std::slice::from_ref(report)));
+    let unit = Unit::of_size(most);
+    let top = if most > 0.0 { most / unit.factor * 1.04 } else { 1.0 };
+    let panel = Panel {
+        height: 168,
+        heading: String::new(),
+        ink: palette::TEXT,
+        seconds,
+        shows_time: true,
+        highest: top,
+        layers: row(report, seconds, unit, top, width as usize / 2),
+    };
+    let mut label = if report.outcome == Outcome::Completed {
+        format!(
+            "Memory still to send over time: it is expected to arrive in {}",
+            time(report.total_ms)
+        )
+    } else {
+        "Memory still to send over time: it is not expected to arrive".to_owned()
+    };
+    if finite(report.max_throttle) > 0.0 {
+        let hardest = Throttle::new(report.max_throttle);
+        label +=
+            &format!(", throttled to {hardest} at the most, {} stolen", time(report.stolen_ms));
+    }
+    plot::svg(width, "", &[panel], &label.replace('\u{a0}', " "), "")
 }
 
 fn drawing(
@@ -144,7 +174,7 @@ fn label(reports: &[Report]) -> String {
 }
 
 /// `text` with a capital at its beginning.
-pub(super) fn capitalised(text: &str) -> String {
+pub(crate) fn capitalised(text: &str) -> String {
     let mut letters = text.chars();
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }

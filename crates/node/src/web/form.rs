@@ -4,75 +4,40 @@ use axum::Form;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
-use landfall_converge::Throttle;
 use maud::{Markup, html};
 use serde::Deserialize;
 
+use super::limits::{self, Limits};
 use super::page::page;
 use super::{Page, Wrong};
 use crate::api::{App, Problem, blocking};
 use crate::model::{
-    Check, MigrationRequest, NodeName, NodeView, OnLimit, Policy, PolicyName, Settings,
-    SettingsChange, Severity, VmName,
+    Check, MigrationRequest, NodeName, NodeView, Policy, PolicyName, Settings, SettingsChange,
+    Severity, VmName,
 };
-use crate::quantities::{duration, milliseconds};
+use crate::render::{self, capitalised};
 
 /// What a browser sends. A box that is not ticked is not sent at all, so that `form` says whether it could have been.
 #[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
 pub(super) struct Fields {
     form: Option<String>,
     target: Option<NodeName>,
     policy: Option<PolicyName>,
     auto_converge: Option<String>,
-    max_throttle: Option<String>,
-    max_downtime: Option<String>,
-    time_limit: Option<String>,
-    on_limit: Option<OnLimit>,
-    was_max_throttle: Option<String>,
-    was_max_downtime: Option<String>,
-    was_time_limit: Option<String>,
-    was_on_limit: Option<OnLimit>,
     check: Option<String>,
-}
-
-fn wrong(text: String) -> Problem {
-    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, text)
+    #[serde(flatten)]
+    limits: Limits,
 }
 
 impl Fields {
-    fn was_sent(&self) -> bool {
-        self.form.is_some()
-    }
-
-    /// What is to be otherwise than the policy says: what still stands as the policy shown before had it follows the one that
-    /// is chosen now.
+    /// What is to be otherwise than the policy says.
     fn settings(&self) -> Result<SettingsChange, Problem> {
-        if !self.was_sent() {
+        if self.form.is_none() {
             return Ok(SettingsChange::default());
         }
-        let text = |field: &Option<String>, was: &Option<String>| {
-            field.clone().filter(|text| !text.trim().is_empty() && Some(text) != was.as_ref())
-        };
-        let ms = |text: String| {
-            let time = duration(&text).map_err(wrong)?;
-            Ok::<_, Problem>(u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
-        };
-        let throttle = text(&self.max_throttle, &self.was_max_throttle).map(|text| {
-            let digits = text.trim().trim_end_matches('%').trim().to_owned();
-            digits
-                .parse::<u8>()
-                .map_err(|_| wrong(format!("'{text}' is no throttle; write it as in 80%")))
-        });
-        Ok(SettingsChange {
-            auto_converge: Some(self.auto_converge.is_some()),
-            max_throttle_percent: throttle.transpose()?,
-            max_downtime_ms: text(&self.max_downtime, &self.was_max_downtime)
-                .map(ms)
-                .transpose()?,
-            time_limit_ms: text(&self.time_limit, &self.was_time_limit).map(ms).transpose()?,
-            on_limit: self.on_limit.filter(|on_limit| Some(*on_limit) != self.was_on_limit),
-            bandwidth_bytes_per_second: None,
-        })
+        let auto_converge = Some(self.auto_converge.is_some());
+        Ok(SettingsChange { auto_converge, ..self.limits.change()? })
     }
 }
 
@@ -117,7 +82,12 @@ pub(super) async fn submit(
 }
 
 async fn begin(app: &App, vm: VmName, fields: &Fields) -> Result<String, Problem> {
-    let target = fields.target.clone().ok_or_else(|| wrong("choose where to".to_owned()))?;
+    let target = fields.target.clone().ok_or_else(|| {
+        Problem::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "choose where to; there may be no other host yet, which is named with --peer",
+        )
+    })?;
     let request =
         MigrationRequest { target, policy: fields.policy.clone(), settings: fields.settings()? };
     let view = blocking(app, move |node| node.migrate(&vm, &request)).await?;
@@ -168,10 +138,9 @@ fn draw(shown: &Shown) -> Markup {
         &format!("Migrate {vm}"),
         html! {
             h1 { "Migrate " (vm) }
-            @if let Some(error) = &shown.error { p.bad role="alert" { (error) } }
+            @if let Some(error) = &shown.error { p.bad role="alert" { (capitalised(error)) } }
             form.migrate method="post" action={ "/vms/" (vm) "/migrate" } {
                 input type="hidden" name="form" value="1";
-            (was(shown))
                 fieldset {
                     legend { "Where to" }
                     label for="target" { "Target host" }
@@ -179,6 +148,7 @@ fn draw(shown: &Shown) -> Markup {
                         @for node in &shown.nodes {
                             option value=(node.name) selected[Some(&node.name) == shown.target.as_ref()] {
                                 (node.name) @if node.facts.is_none() { " (does not answer)" }
+                                @else if node.facts.as_ref().is_some_and(|facts| facts.draining) { " (is being emptied)" }
                             }
                         }
                     }
@@ -201,20 +171,9 @@ fn draw(shown: &Shown) -> Markup {
                             span.muted { "Where the guest changes its memory faster than the link carries it, slow its processors down, as much as is needed and as briefly as possible, so that it arrives." }
                         }
                     }
-                    div.pairs {
-                        (field("max_throttle", "Hardest throttle", &format!("{}%", settings.max_throttle_percent), "in per cent of the processors' time"))
-                        (field("max_downtime", "Longest downtime", &milliseconds_in(settings.max_downtime_ms), "the guest stands still at the end"))
-                        (field("time_limit", "Time limit", &settings.time_limit_ms.map(milliseconds_in).unwrap_or_default(), "empty for what the policy says"))
-                        div {
-                            label for="on_limit" { "At the time limit" }
-                            select #on_limit name="on_limit" {
-                                option value="abort" selected[settings.on_limit == OnLimit::Abort] { "give up; the guest stays here" }
-                                option value="switchover" selected[settings.on_limit == OnLimit::Switchover] { "switch over, whatever the downtime" }
-                            }
-                        }
-                    }
+                    (limits::fields(settings, &of_policy(shown)))
                 }
-                @if let Some(check) = &shown.check { (found(check)) }
+                @if let Some(check) = &shown.check { (found(check, settings)) }
                 p.buttons {
                     button.main name="migrate" value="1" disabled[shown.check.as_ref().is_some_and(|check| !check.allowed)] { "Migrate" }
                     " "
@@ -227,51 +186,19 @@ fn draw(shown: &Shown) -> Markup {
     )
 }
 
-/// What the policy has that is shown, for the next time.
-fn was(shown: &Shown) -> Markup {
+/// What the policy has that is shown: fields that still stand so follow the one that is chosen.
+fn of_policy(shown: &Shown) -> Settings {
     let policy = shown.policies.iter().find(|policy| policy.name == shown.policy);
-    let settings = policy.map_or(shown.settings, |policy| policy.settings);
-    html! {
-        input type="hidden" name="was_max_throttle" value={ (settings.max_throttle_percent) "%" };
-        input type="hidden" name="was_max_downtime" value=(milliseconds_in(settings.max_downtime_ms));
-        input type="hidden" name="was_time_limit" value=(settings.time_limit_ms.map(milliseconds_in).unwrap_or_default());
-        input type="hidden" name="was_on_limit" value=(if settings.on_limit == OnLimit::Abort { "abort" } else { "switchover" });
-    }
+    policy.map_or(shown.settings, |policy| policy.settings)
 }
 
-fn field(name: &str, label: &str, value: &str, hint: &str) -> Markup {
-    html! {
-        div {
-            label for=(name) { (label) }
-            input id=(name) name=(name) value=(value) aria-describedby={ (name) "-hint" } autocomplete="off";
-            span.hint id={ (name) "-hint" } { (hint) }
-        }
-    }
-}
-
-/// A time as it is written into a field.
-fn milliseconds_in(ms: u64) -> String {
-    if ms >= 60_000 && ms.is_multiple_of(60_000) {
-        format!("{}min", ms / 60_000)
-    } else if ms >= 1000 && ms.is_multiple_of(1000) {
-        format!("{}s", ms / 1000)
-    } else {
-        format!("{ms}ms")
-    }
-}
-
-fn found(check: &Check) -> Markup {
+fn found(check: &Check, settings: &Settings) -> Markup {
     html! {
         section.check aria-label="What was found beforehand" {
             h2 { "Beforehand" }
             @if let Some(prediction) = &check.prediction {
-                p.prediction { (capital(&prediction.sentence)) }
-                @if prediction.arrives {
-                    p.muted {
-                        "About " (milliseconds(prediction.total_ms)) " in all, " (milliseconds(prediction.downtime_ms)) " of downtime, hardest throttle "
-                        (Throttle::new(prediction.max_throttle)) ", " (milliseconds(prediction.stolen_ms)) " of guest time stolen."
-                    }
-                }
+                p.prediction { (capitalised(&prediction.sentence)) "." }
+                (render::foretold(prediction, settings))
             }
             ul.items {
                 @for item in check.items.iter().filter(|item| item.code != "prediction") {
@@ -282,11 +209,6 @@ fn found(check: &Check) -> Markup {
             }
         }
     }
-}
-
-fn capital(text: &str) -> String {
-    let mut letters = text.chars();
-    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
 fn class(severity: Severity) -> &'static str {

@@ -42,7 +42,8 @@ function show(root, migration) {
   put(root, "bandwidth", rate(progress.bandwidth_bytes_per_second));
   put(root, "throttle", progress.throttle > 0 ? `${(progress.throttle * 100).toFixed(0)} %` : "not at all");
   put(root, "elapsed", `${(progress.elapsed_ms / 1000).toFixed(1)} s`);
-  put(root, "verdict", progress.verdict_text);
+  const verdict = progress.verdict_text;
+  put(root, "verdict", verdict.charAt(0).toUpperCase() + verdict.slice(1));
 }
 
 let drawing = false;
@@ -52,14 +53,52 @@ async function draw(id) {
   try {
     const answer = await fetch(`/migrations/${id}/charts`);
     const place = document.getElementById("charts");
-    if (answer.ok && place) place.innerHTML = await answer.text();
+    if (answer.ok && place) {
+      place.innerHTML = await answer.text();
+      local(place);
+    }
   } finally {
     drawing = false;
   }
 }
 
+// Times are the reader's own.
+function local(root) {
+  for (const time of root.querySelectorAll("time")) {
+    time.textContent = new Date(time.dateTime).toLocaleString();
+  }
+}
+
+// Asks for the page anew, and puts in place what is otherwise now. Asked again meanwhile, it looks once more.
+let renewing = false;
+let again = false;
+async function renew() {
+  again = true;
+  if (renewing) return;
+  renewing = true;
+  try {
+    while (again) {
+      again = false;
+      const answer = await fetch(location.href);
+      if (!answer.ok) return;
+      const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+      local(fresh);
+      for (const place of document.querySelectorAll("[data-watch]")) replace(place, fresh.getElementById(place.id));
+    }
+  } finally {
+    renewing = false;
+  }
+}
+
+// Whoever is on a link or a button there stays on it.
+function replace(place, now) {
+  if (!now || now.innerHTML === place.innerHTML) return;
+  const on = place.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
+  place.innerHTML = now.innerHTML;
+  if (on) place.querySelector(`[href="${CSS.escape(on)}"]`)?.focus();
+}
+
 const live = document.querySelector("[data-migration]");
-const overview = document.querySelector("[data-watch]");
 const over = ["completed", "gave_up", "cancelled", "failed"];
 
 if (live && !live.hasAttribute("data-final")) {
@@ -83,23 +122,23 @@ if (live && !live.hasAttribute("data-final")) {
     const { subject, data } = JSON.parse(event.data);
     if (subject === id) receive(data);
   });
-} else if (overview) {
+} else if (document.querySelector("[data-watch]")) {
   const events = new EventSource("/api/v1/events");
-  let state = "";
+  const states = new Map();
+  // Only what happens from now on is told: what has happened since the page was drawn, or while the node was away, is asked for.
+  events.addEventListener("open", renew);
+  for (const kind of ["vm", "drain"]) events.addEventListener(kind, renew);
   events.addEventListener("migration", (event) => {
     const { subject, data } = JSON.parse(event.data);
-    const now = `${subject} ${data.state}`;
-    if (now !== state && state !== "") location.reload();
-    state = now;
+    if (states.get(subject) === data.state) return;
+    states.set(subject, data.state);
+    renew();
   });
 }
 
-for (const button of document.querySelectorAll("[data-ask]")) {
-  button.addEventListener("click", (event) => {
-    if (!confirm(button.dataset.ask)) event.preventDefault();
-  });
-}
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-ask]");
+  if (button && !confirm(button.dataset.ask)) event.preventDefault();
+});
 
-for (const time of document.querySelectorAll("time")) {
-  time.textContent = new Date(time.dateTime).toLocaleString();
-}
+local(document);

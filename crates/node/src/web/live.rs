@@ -1,47 +1,49 @@
 //! One migration: while it runs, and its bill afterwards.
 
+use axum::Form;
 use axum::extract::{Path, State};
-use axum::response::Redirect;
-use landfall_converge::{ByteRate, Bytes, Policy as Rule, Throttle};
-use landfall_migrate::machine::MachineKind;
-use landfall_migrate::report::{Outcome, Report, TimePoint};
+use axum::response::{IntoResponse, Redirect, Response};
+use landfall_converge::{ByteRate, Bytes, Throttle};
 use maud::{Markup, html};
 
+use super::limits::{self, Limits};
 use super::page::{mark, moment, page};
 use super::{Page, Wrong};
 use crate::api::{App, blocking};
 use crate::model::{Migration, MigrationId, MigrationState, MigrationView, Point};
 use crate::quantities::milliseconds;
-use crate::render;
+use crate::render::{self, capitalised};
 use crate::summary::{advice, summary};
 
 pub(super) async fn live(
     State(app): State<App>,
     Path(id): Path<MigrationId>,
 ) -> Result<Page, Wrong> {
-    let (migration, view, points) = look(&app, id).await?;
+    draw(&app, id, None).await
+}
+
+async fn draw(app: &App, id: MigrationId, error: Option<&str>) -> Result<Page, Wrong> {
+    let (migration, view, points) = look(app, id).await?;
     let title = format!("{} to {}", view.vm, view.target);
     Ok(Page(page(
         &title,
         html! {
             h1 { (view.vm) " from " (view.source) " to " (view.target) }
-            section.live data-migration=(view.id) data-final[view.state.is_final()] {
-                p { (mark(view.state)) " " span data-field="stage" { (stage(&view)) } }
+            @if let Some(error) = error { p.bad role="alert" { (capitalised(error)) } }
+            section.live aria-label="How it goes" data-migration=(view.id) data-final[view.state.is_final()] {
+                p role="status" { (mark(view.state)) " " span data-field="stage" { (stage(&view)) } }
                 (figures(&view))
-                p.verdict data-field="verdict" aria-live="polite" { (verdict(&view)) }
-                @if !view.state.is_final() { (buttons(&view)) }
-                @if let Some(reason) = &view.reason { p.bad role="alert" { (reason) } }
+                @if !view.state.is_final() {
+                    p.verdict data-field="verdict" { (capitalised(verdict(&view))) }
+                    (buttons(&view))
+                }
+                @if let Some(reason) = &view.reason { p.bad role="alert" { (capitalised(reason)) } }
                 @if let Some(report) = &view.report {
-                    p.summary { (summary(report)) }
-                    @if let Some(advice) = advice(report) { p { (advice) } }
+                    p.summary { (capitalised(&summary(report))) "." }
+                    @if let Some(advice) = advice(report) { p { (capitalised(advice)) "." } }
                 }
             }
             div #charts { (drawn(&migration, &points)) }
-            p.muted {
-                "Policy " (view.policy) ", auto-converge " (if view.settings.auto_converge { "on" } else { "off" })
-                ", throttle at most " (view.settings.max_throttle_percent) " %, downtime at most "
-                (milliseconds(view.settings.max_downtime_ms as f64)) ". Asked for at " (moment(view.requested_ms)) "."
-            }
         },
     )))
 }
@@ -96,10 +98,17 @@ fn buttons(view: &MigrationView) -> Markup {
                 button data-ask="Switch over now? The guest stands still until the rest has been sent, however long that takes." { "Switch over now" }
             }
         }
+        details.adjust {
+            summary { "Adjust what it may cost" }
+            form method="post" action={ "/migrations/" (view.id) "/adjust" } {
+                (limits::fields(&view.settings, &view.settings))
+                p.buttons { button { "Apply from now on" } }
+            }
+        }
     }
 }
 
-/// The charts alone, for the module to put into the page.
+/// The charts and what the migration is held to, for the module to put into the page.
 pub(super) async fn charts(
     State(app): State<App>,
     Path(id): Path<MigrationId>,
@@ -109,50 +118,19 @@ pub(super) async fn charts(
 }
 
 fn drawn(migration: &Migration, points: &[Point]) -> Markup {
-    match &migration.report {
-        Some(report) if !report.timeline.is_empty() => render::figures(report),
-        _ if points.is_empty() => html! {},
-        _ => render::figures(&so_far(migration, points)),
+    html! {
+        (figures_of(migration, points))
+        p.muted {
+            "Policy " (migration.policy) ": " (limits::line(&migration.settings)) ". Asked for at " (moment(migration.requested_ms)) "."
+        }
     }
 }
 
-/// A migration that is not over, as if it were over now.
-fn so_far(migration: &Migration, points: &[Point]) -> Report {
-    let point = |point: &Point| TimePoint {
-        at_ms: point.at_ms,
-        pass: point.pass,
-        remaining_bytes: point.remaining_bytes,
-        dirty_rate_bytes_per_second: point.dirty_rate_bytes_per_second,
-        bandwidth_bytes_per_second: point.bandwidth_bytes_per_second,
-        throttle: point.throttle,
-    };
-    let last = points.last().copied().unwrap_or_default();
-    let highest = points.iter().map(|point| point.throttle).fold(0.0, f64::max);
-    Report {
-        outcome: Outcome::Cancelled,
-        reason: None,
-        machine: MachineKind::Kvm,
-        policy: if migration.settings.auto_converge { Rule::Adaptive } else { Rule::Off },
-        auto_converge: migration.settings.auto_converge,
-        total_ms: last.at_ms,
-        downtime_ms: 0.0,
-        predicted_downtime_ms: 0.0,
-        downtime_limit_ms: migration.settings.max_downtime_ms as f64,
-        downtime_parts_ms: Default::default(),
-        passes: last.pass,
-        memory_bytes: 0,
-        sent_bytes: 0,
-        pages: Default::default(),
-        bandwidth_bytes_per_second: last.bandwidth_bytes_per_second,
-        dirty_rate_bytes_per_second: last.dirty_rate_bytes_per_second,
-        max_throttle: highest,
-        stolen_ms: 0.0,
-        guest_time_share_stolen: 0.0,
-        max_stall_ms: 0.0,
-        verdict: None,
-        integrity: "not_checked".to_owned(),
-        timeline: points.iter().map(point).collect(),
-        events: Vec::new(),
+fn figures_of(migration: &Migration, points: &[Point]) -> Markup {
+    match &migration.report {
+        Some(report) if !report.timeline.is_empty() => render::figures(report),
+        _ if points.is_empty() => html! {},
+        _ => render::figures(&render::so_far(&migration.settings, points)),
     }
 }
 
@@ -172,4 +150,23 @@ pub(super) async fn complete(
     let page = format!("/migrations/{id}");
     blocking(&app, move |node| node.complete(&id)).await?;
     Ok(Redirect::to(&page))
+}
+
+/// Holds the migration to what was changed in the fields.
+pub(super) async fn adjust(
+    State(app): State<App>,
+    Path(id): Path<MigrationId>,
+    Form(limits): Form<Limits>,
+) -> Result<Response, Wrong> {
+    let to = id.clone();
+    let adjusted = match limits.change() {
+        Ok(change) => blocking(&app, move |node| node.adjust(&to, &change)).await.map(drop),
+        Err(problem) => Err(problem),
+    };
+    match adjusted {
+        Ok(()) => Ok(Redirect::to(&format!("/migrations/{id}")).into_response()),
+        Err(problem) => {
+            Ok((problem.status, draw(&app, id, Some(&problem.detail)).await?).into_response())
+        }
+    }
 }

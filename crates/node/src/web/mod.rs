@@ -1,6 +1,7 @@
 //! The pages: rendered here, forms that work without JavaScript, one small module for what changes while one looks.
 
 mod form;
+mod limits;
 mod live;
 mod overview;
 mod page;
@@ -33,6 +34,7 @@ pub(crate) fn pages(app: &App) -> Router<App> {
         .route("/vms/{vm}/migrate", post(form::submit))
         .route("/migrations/{id}/cancel", post(live::cancel))
         .route("/migrations/{id}/complete", post(live::complete))
+        .route("/migrations/{id}/adjust", post(live::adjust))
         .route_layer(allowed(Scope::Operate));
     looking
         .merge(operating)
@@ -71,7 +73,7 @@ impl IntoResponse for Wrong {
             "Something is in the way",
             maud::html! {
                 h1 { (status.canonical_reason().unwrap_or("Error")) }
-                p role="alert" { (self.0.detail) }
+                p role="alert" { (crate::render::capitalised(&self.0.detail)) }
                 p { a href="/" { "Back to the overview" } }
             },
         );

@@ -14,19 +14,21 @@ pub(super) async fn overview(State(app): State<App>) -> Result<Page, Wrong> {
     let (nodes, vms, migrations) =
         blocking(&app, |node| Ok((node.nodes()?, node.vms()?, node.migrations()?))).await?;
     let moving: Vec<_> = migrations.iter().filter(|it| !it.state.is_final()).collect();
+    let this = nodes.iter().find(|node| node.is_self).map_or("", |node| node.name.as_str());
     Ok(Page(page(
         "Overview",
         html! {
             h1 { "Hosts and machines" }
-            section aria-label="What moves" data-watch="overview" {
+            section #moving aria-label="What moves" data-watch {
                 h2 { "On the move" }
                 @if moving.is_empty() { p.muted { "Nothing moves." } }
                 @else { (table(&moving)) }
             }
-            section aria-label="Machines" {
+            section #machines aria-label="Machines" data-watch {
                 h2 { "Machines on this host" }
                 @if vms.is_empty() {
-                    p.muted { "None yet. Start one by its description: " code { "POST /api/v1/vms" } "." }
+                    p { "None yet. Start one by its description, or take in a QEMU that runs, by its socket:" }
+                    pre { "landfall vm start --spec web1.toml --node " (this) "\nlandfall vm adopt db1 /run/db1.qmp --node " (this) }
                 } @else {
                     table {
                         thead { tr { th scope="col" { "Machine" } th scope="col" { "State" } th scope="col" { "Kind" } th scope="col" { "Memory" } th scope="col" { "Held back" } th scope="col" { "" } } }
@@ -34,7 +36,7 @@ pub(super) async fn overview(State(app): State<App>) -> Result<Page, Wrong> {
                     }
                 }
             }
-            section aria-label="Hosts" {
+            section #hosts aria-label="Hosts" data-watch {
                 h2 { "Hosts" }
                 table {
                     thead { tr { th scope="col" { "Host" } th scope="col" { "Where" } th scope="col" { "Machines" } th scope="col" { "Memory free" } th scope="col" { "Moving out / in" } } }
@@ -89,7 +91,7 @@ pub(super) async fn history(State(app): State<App>) -> Result<Page, Wrong> {
         "History",
         html! {
             h1 { "Migrations from this host" }
-            @if all.is_empty() { p.muted { "None yet." } } @else { (table(&all)) }
+            section #history aria-label="Migrations" data-watch { @if all.is_empty() { p.muted { "None yet." } } @else { (table(&all)) } }
         },
     )))
 }
