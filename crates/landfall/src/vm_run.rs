@@ -163,7 +163,7 @@ impl KernelArgs {
             DiskChoice { path: absolute(&disk.path).unwrap_or(disk.path), ..disk }
         });
         let (disks, cards) = (disks.collect(), self.net);
-        let guest = KernelGuest { disks, cards, ..KernelGuest::default() };
+        let guest = KernelGuest { disks, cards, random: true, ..KernelGuest::default() };
         self.kernel.map(|kernel| (BootFiles { kernel, initrd, command_line }, guest))
     }
 }

@@ -10,7 +10,7 @@ pub use board::{Board, DeviceStateError, SavedDevices};
 pub use probe_board::ProbeBoard;
 pub use serial::{Interrupt, SavedSerial, SerialPort};
 pub use serial_line::{ParseSerialError, SerialChoice, SerialLine, SerialLineError};
-pub(crate) use virtio::{Announcement, Block, Model, Net, VirtioDevice};
+pub(crate) use virtio::{Announcement, Block, Model, Net, Random, VirtioDevice};
 pub use virtio::{
     Disk, DiskChoice, DiskError, Flusher, Mac, NetChoice, NetError, ParseDiskError, ParseMacError,
     ParseNetError, Port, SavedQueue, SavedVirtio,

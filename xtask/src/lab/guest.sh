@@ -130,6 +130,23 @@ clock() {
     done
 }
 
+# Draws random numbers from the host, which must be others every time.
+random() {
+    count=0
+    last=
+    case $(cat /sys/class/misc/hw_random/rng_current) in virtio*) ;; *) fault "the host gives no random numbers" ;; esac
+    while [ ! -e /tmp/finish ]; do
+        dd if=/dev/hwrng of=/tmp/drawn bs=64 count=1 2> /tmp/said
+        [ "$(wc -c < /tmp/drawn)" = 64 ] || fault "no random numbers came: $(cat /tmp/said)"
+        now=$(sha1sum < /tmp/drawn)
+        [ "$now" != "$last" ] || fault "random numbers came twice"
+        last=$now
+        count=$((count + 1))
+        usleep 100000
+    done
+    echo "$count" > /tmp/random
+}
+
 # A program that is not ours checks memory, over and over.
 memory() {
     count=0
@@ -145,9 +162,10 @@ connection &
 files &
 disk &
 clock &
+random &
 memory &
 echo "guest: at work"
 answer
 umount /disk && mount -t ext4 -o ro /dev/vda /disk || fault "the disk does not come back"
 recheck
-verdict "$(cat /tmp/files) files, $(cat /tmp/written) on the disk, $(cat /tmp/memory) runs of memtester"
+verdict "$(cat /tmp/files) files, $(cat /tmp/written) on the disk, $(cat /tmp/random) random numbers, $(cat /tmp/memory) runs of memtester"

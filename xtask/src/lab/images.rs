@@ -18,7 +18,7 @@ const WRITER: &str = include_str!("writer.sh");
 const HOST_MODULES: &[(&str, &str)] = &[("kvm_amd", "nested=0"), ("tun", "")];
 /// What a guest has of its own for its devices.
 const GUEST_MODULES: &[(&str, &str)] =
-    &[("virtio_mmio", ""), ("virtio_blk", ""), ("virtio_net", "")];
+    &[("virtio_mmio", ""), ("virtio_blk", ""), ("virtio_net", ""), ("virtio_rng", "")];
 
 /// Builds the disk of a lab machine, with that of a guest in it; its path.
 pub(super) fn host_disk(workspace: &Workspace, packages: &Packages) -> Result<PathBuf, String> {

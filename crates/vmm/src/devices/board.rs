@@ -75,6 +75,9 @@ pub struct SavedDevices {
     /// The network cards, in their order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub cards: Vec<SavedVirtio>,
+    /// The source of random numbers, where the machine has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub random: Option<SavedVirtio>,
 }
 
 /// The saved devices do not fit.
@@ -94,6 +97,11 @@ pub enum DeviceStateError {
     /// Another number of network cards.
     #[error("the saved state has {0} network cards, the machine has {1}")]
     Cards(usize, usize),
+    /// With random numbers here, and without them there.
+    #[error(
+        "the saved state and the machine do not both have a source of random numbers; source and destination must run the same version of Landfall"
+    )]
+    Random,
     /// The guest uses what this version does not have.
     #[error(
         "the guest uses features {0:#x} of a device that this version of Landfall does not have; move it to a newer one"

@@ -8,9 +8,12 @@ mod flusher;
 mod mac;
 mod net;
 mod port;
+mod random;
 mod registers;
 mod saved;
 mod tap;
+#[cfg(test)]
+mod test_driver;
 mod worker;
 
 use std::io;
@@ -28,6 +31,7 @@ pub use self::flusher::Flusher;
 pub use self::mac::{Mac, ParseMacError};
 pub(crate) use self::net::Net;
 pub use self::port::Port;
+pub(crate) use self::random::Random;
 pub use self::saved::{SavedQueue, SavedVirtio};
 pub use self::tap::{NetChoice, NetError, ParseNetError};
 

@@ -29,4 +29,7 @@ pub struct KernelGuest {
     /// Its network cards.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub cards: Vec<NetChoice>,
+    /// Whether it has a source of random numbers. Guests of earlier versions have none.
+    #[serde(default)]
+    pub random: bool,
 }

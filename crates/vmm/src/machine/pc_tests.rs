@@ -184,7 +184,7 @@ fn the_registers_of_a_pc_end_the_guest_and_its_serial_port_speaks() {
     vm.add_chipset().unwrap();
     let heard = Heard::default();
     let line = Arc::new(SerialLine::to(Box::new(heard.clone())));
-    let board = PcBoard::new(&Arc::new(vm), &ram, &line, Vec::new(), Vec::new()).unwrap();
+    let board = PcBoard::new(&Arc::new(vm), &ram, &line, Vec::new(), Vec::new(), false).unwrap();
     // Power-off is sleep type 5; another one, or no order to sleep, is nothing.
     assert_eq!(board.write_port(0x604, &[5 << 2 | 1 << 5]), Some(Ending::PowerOff));
     assert_eq!(board.write_port(0x604, &[3 << 2 | 1 << 5]), None);

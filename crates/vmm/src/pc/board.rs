@@ -10,7 +10,7 @@ use super::map::{
 };
 use crate::devices::{
     Announcement, Block, Board, DeviceStateError, Disk, Flusher, Interrupt, Model, Net, Port,
-    SavedDevices, SerialLine, SerialPort, VirtioDevice, serial_register,
+    Random, SavedDevices, SerialLine, SerialPort, VirtioDevice, serial_register,
 };
 use crate::kvm::KvmVm;
 use crate::memory::GuestRam;
@@ -23,7 +23,7 @@ pub struct PcBoard {
     serial: Arc<SerialPort>,
     disks: Vec<Arc<Disk>>,
     ports: Vec<Arc<Port>>,
-    /// A device for each disk, and then for each port.
+    /// A device for each disk, then for each port, and then one for random numbers, if the machine has that.
     devices: Vec<VirtioDevice>,
     /// Set where a guest has come from somewhere else, and the network has not been told.
     arrived: AtomicBool,
@@ -48,7 +48,7 @@ impl Interrupt for Line {
 
 impl PcBoard {
     /// The devices of `vm`, which has its chipset already and `ram` as its memory, with `line` at the other end of the
-    /// serial port.
+    /// serial port, and `random` numbers for it or none.
     ///
     /// # Errors
     /// When there are more disks and ports than lines for them, or the system gives no threads.
@@ -58,6 +58,7 @@ impl PcBoard {
         line: &Arc<SerialLine>,
         disks: Vec<Arc<Disk>>,
         ports: Vec<Arc<Port>>,
+        random: bool,
     ) -> io::Result<Self> {
         let interrupt = Arc::new(Line { vm: Arc::clone(vm), number: SERIAL_LINE });
         let serial = Arc::new(SerialPort::new(line.output(), Some(interrupt)));
@@ -72,7 +73,13 @@ impl PcBoard {
             let line = Line { vm: Arc::clone(vm), number: number_of_line };
             VirtioDevice::new(model, ram, Arc::new(line))
         };
-        let devices = blocks.chain(cards).enumerate().map(device).collect::<io::Result<_>>()?;
+        let numbers = random.then(|| boxed(Random));
+        let devices = blocks
+            .chain(cards)
+            .chain(numbers)
+            .enumerate()
+            .map(device)
+            .collect::<io::Result<_>>()?;
         let (arrived, announcement) = (AtomicBool::new(false), Mutex::new(None));
         Ok(Self { vm: Arc::clone(vm), serial, disks, ports, devices, arrived, announcement })
     }
@@ -181,12 +188,14 @@ impl Board for PcBoard {
     fn save(&self) -> Result<SavedDevices, DeviceStateError> {
         // The destination may be on another host, which sees only what has reached the disk.
         self.disks.iter().try_for_each(|disk| disk.flush())?;
-        let (disks, cards) = self.devices.split_at(self.disks.len());
+        let (disks, others) = self.devices.split_at(self.disks.len());
+        let (cards, random) = others.split_at(self.ports.len());
         Ok(SavedDevices {
             serial: self.serial.save(),
             chipset: Some(self.vm.save_chipset()?),
             disks: disks.iter().map(VirtioDevice::save).collect(),
             cards: cards.iter().map(VirtioDevice::save).collect(),
+            random: random.first().map(VirtioDevice::save),
         })
     }
 
@@ -199,8 +208,12 @@ impl Board for PcBoard {
         if saved.cards.len() != cards {
             return Err(DeviceStateError::Cards(saved.cards.len(), cards));
         }
+        let all = saved.disks.iter().chain(&saved.cards).chain(&saved.random);
+        if all.clone().count() != self.devices.len() {
+            return Err(DeviceStateError::Random);
+        }
         self.vm.load_chipset(chipset)?;
-        for (device, saved) in self.devices.iter().zip(saved.disks.iter().chain(&saved.cards)) {
+        for (device, saved) in self.devices.iter().zip(all) {
             device.load(saved)?;
         }
         self.arrived.store(true, Ordering::Release);

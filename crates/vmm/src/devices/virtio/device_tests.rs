@@ -1,10 +1,10 @@
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::time::Duration;
+use std::ops::Deref;
 
-use landfall_converge::{Bytes, PAGE_SIZE};
+use landfall_converge::PAGE_SIZE;
 use landfall_migrate::machine::DirtySink;
 use vm_memory::{Bytes as _, GuestAddress};
 
+use super::super::test_driver::Driver;
 use super::super::{Block, Disk, DiskChoice};
 use super::*;
 
@@ -18,69 +18,37 @@ const NEXT: u16 = 1;
 const WRITABLE: u16 = 2;
 const FLUSH_FEATURE: u32 = 1 << 9;
 
-struct Told(Mutex<Sender<()>>);
-
-impl Interrupt for Told {
-    fn raise(&self) -> io::Result<()> {
-        lock(&self.0).send(()).map_err(io::Error::other)
-    }
-}
-
 /// A disk, and a driver for it that puts one request at a time into the queue.
-struct Driver {
-    ram: Arc<GuestRam>,
-    device: VirtioDevice,
-    interrupts: Receiver<()>,
+struct DiskDriver {
+    driver: Driver,
     given: u16,
     image: tempfile::NamedTempFile,
 }
 
-impl Driver {
+impl Deref for DiskDriver {
+    type Target = Driver;
+    fn deref(&self) -> &Driver {
+        &self.driver
+    }
+}
+
+impl DiskDriver {
     fn new(read_only: bool) -> Self {
         let image = tempfile::NamedTempFile::new().unwrap();
         image.as_file().set_len(64 << 10).unwrap();
-        let ram = Arc::new(GuestRam::new(Bytes(2 << 20)).unwrap());
-        let (device, interrupts) = device(&ram, &image, read_only);
-        device.start();
-        let driver = Self { ram, device, interrupts, given: 0, image };
+        let driver = Driver::of(model(&image, read_only));
+        driver.device.start();
+        let driver = Self { driver, given: 0, image };
         driver.set_up();
         driver
-    }
-
-    fn get(&self, register: u64) -> u32 {
-        let mut bytes = [0; 4];
-        self.device.read(register, &mut bytes);
-        u32::from_le_bytes(bytes)
-    }
-
-    fn set(&self, register: u64, value: u32) {
-        self.device.write(register, &value.to_le_bytes());
     }
 
     fn set_up(&self) {
         assert_eq!(self.get(registers::MAGIC), registers::MAGIC_VALUE);
         assert_eq!(self.get(registers::KIND), 2);
-        self.set(registers::STATUS, 3);
-        self.set(registers::AGREED, FLUSH_FEATURE);
-        self.set(registers::AGREED_HALF, 1);
-        self.set(registers::AGREED, 1);
-        self.set(registers::STATUS, 11);
-        assert_eq!(self.get(registers::STATUS), 11);
-        self.set(registers::QUEUE_SIZE, 8);
-        for (register, address) in [
-            (registers::DESCRIPTORS_LOW, DESCRIPTORS),
-            (registers::AVAILABLE_LOW, AVAILABLE),
-            (registers::USED_LOW, USED),
-        ] {
-            self.set(register, u32::try_from(address).unwrap());
-        }
-        self.set(registers::QUEUE_READY, 1);
-        assert_eq!(self.get(registers::QUEUE_READY), 1);
+        self.agree(FLUSH_FEATURE);
+        self.set_up_queue(0, [DESCRIPTORS, AVAILABLE, USED]);
         self.set(registers::STATUS, 15);
-    }
-
-    fn write<T: vm_memory::ByteValued>(&self, address: u64, value: T) {
-        self.ram.map().write_obj(value, GuestAddress(address)).unwrap();
     }
 
     /// Gives the request to the device, and does not wait.
@@ -105,35 +73,21 @@ impl Driver {
 
     /// Waits for the device; how the request ended.
     fn ended(&self) -> u8 {
-        self.interrupts.recv_timeout(Duration::from_secs(60)).unwrap();
+        self.interrupted();
         self.set(registers::INTERRUPTS_SEEN, registers::BUFFERS_USED);
-        let used: u16 = self.ram.map().read_obj(GuestAddress(USED + 2)).unwrap();
-        assert_eq!(used, self.given);
-        self.ram.map().read_obj(GuestAddress(STATUS)).unwrap()
+        assert_eq!(self.read::<u16>(USED + 2), self.given);
+        self.read(STATUS)
     }
 
     fn request(&mut self, asked: u32, sector: u64, length: u32, writable: bool) -> u8 {
         self.give(asked, sector, length, writable);
         self.ended()
     }
-
-    fn data(&self, length: usize) -> Vec<u8> {
-        let mut data = vec![0; length];
-        self.ram.map().read_slice(&mut data, GuestAddress(DATA)).unwrap();
-        data
-    }
 }
 
-fn device(
-    ram: &Arc<GuestRam>,
-    image: &tempfile::NamedTempFile,
-    read_only: bool,
-) -> (VirtioDevice, Receiver<()>) {
-    let (sender, interrupts) = channel();
+fn model(image: &tempfile::NamedTempFile, read_only: bool) -> Block {
     let choice = DiskChoice { path: image.path().to_owned(), read_only };
-    let model = Block::new(Arc::new(Disk::open(&choice).unwrap()), 3);
-    let told = Arc::new(Told(Mutex::new(sender)));
-    (VirtioDevice::new(Box::new(model), ram, told).unwrap(), interrupts)
+    Block::new(Arc::new(Disk::open(&choice).unwrap()), 3)
 }
 
 #[derive(Default)]
@@ -147,7 +101,7 @@ impl DirtySink for Pages {
 
 #[test]
 fn what_is_written_is_read_again_and_every_page_that_the_device_writes_is_noted() {
-    let mut driver = Driver::new(false);
+    let mut driver = DiskDriver::new(false);
     let bytes: Vec<u8> = (0..8192u32).map(|index| index.to_le_bytes()[0] ^ 0x5A).collect();
     driver.ram.map().write_slice(&bytes, GuestAddress(DATA)).unwrap();
     assert_eq!(driver.request(1, 5, 8192, false), 0);
@@ -156,7 +110,7 @@ fn what_is_written_is_read_again_and_every_page_that_the_device_writes_is_noted(
     driver.ram.map().write_slice(&[0; 8192], GuestAddress(DATA)).unwrap();
     driver.give(0, 5, 8192, true);
     assert_eq!(driver.ended(), 0);
-    assert_eq!(driver.data(8192), bytes);
+    assert_eq!(driver.bytes(DATA, 8192), bytes);
     // What the driver writes before the drain is noted, too; what it leaves alone is only the device's.
     driver.ram.drain_own_writes(&mut Pages::default());
     driver.write(AVAILABLE + 4 + u64::from(driver.given % 8) * 2, 0u16);
@@ -172,7 +126,7 @@ fn what_is_written_is_read_again_and_every_page_that_the_device_writes_is_noted(
 
 #[test]
 fn what_cannot_be_done_is_told_to_the_guest() {
-    let mut driver = Driver::new(true);
+    let mut driver = DiskDriver::new(true);
     assert_eq!(driver.request(1, 0, 512, false), 1, "written to what is read only");
     assert_eq!(driver.request(0, 128, 512, true), 1, "read beyond the end");
     assert_eq!(driver.request(0, u64::MAX, 512, true), 1, "read far beyond the end");
@@ -180,16 +134,16 @@ fn what_cannot_be_done_is_told_to_the_guest() {
     assert_eq!(driver.request(77, 0, 512, true), 2, "asked for what there is not");
     assert_eq!(driver.request(0, 127, 512, true), 0, "the last sector");
     assert_eq!(driver.request(8, 0, 20, true), 0);
-    assert_eq!(driver.data(20), b"landfall-disk-3\0\0\0\0\0");
+    assert_eq!(driver.bytes(DATA, 20), b"landfall-disk-3\0\0\0\0\0");
 }
 
 #[test]
 fn a_request_that_leads_nowhere_breaks_the_device_until_it_is_reset() {
-    let mut driver = Driver::new(false);
+    let mut driver = DiskDriver::new(false);
     driver.write(DESCRIPTORS, 1u64 << 40);
     driver.write(AVAILABLE + 2, 1u16);
     driver.set(registers::QUEUE_NOTIFY, 0);
-    driver.interrupts.recv_timeout(Duration::from_secs(60)).unwrap();
+    driver.interrupted();
     assert_eq!(driver.get(registers::STATUS), 15 | registers::NEEDS_RESET);
     assert_eq!(driver.get(registers::INTERRUPTS), registers::CHANGED);
     driver.set(registers::STATUS, 0);
@@ -203,25 +157,25 @@ fn a_request_that_leads_nowhere_breaks_the_device_until_it_is_reset() {
 
 #[test]
 fn a_request_that_waits_is_carried_out_where_the_guest_goes_on() {
-    let mut driver = Driver::new(false);
+    let mut driver = DiskDriver::new(false);
     assert_eq!(driver.request(0, 0, 512, true), 0);
     driver.device.stop();
     driver.give(0, 0, 512, true);
     let saved = driver.device.save();
     assert_eq!(saved.queues[0].next_used, 1);
     let text = serde_json::to_string(&saved).unwrap();
-    let (device, interrupts) = device(&driver.ram, &driver.image, false);
-    device.load(&serde_json::from_str(&text).unwrap()).unwrap();
-    assert_eq!(device.save(), saved);
+    let next = Driver::with(&driver.ram, model(&driver.image, false));
+    next.device.load(&serde_json::from_str(&text).unwrap()).unwrap();
+    assert_eq!(next.device.save(), saved);
     assert!(driver.interrupts.try_recv().is_err(), "carried out where it stands still");
-    (driver.device, driver.interrupts) = (device, interrupts);
+    driver.driver = next;
     driver.device.start();
     assert_eq!(driver.ended(), 0);
 }
 
 #[test]
 fn a_state_that_is_none_is_refused() {
-    let driver = Driver::new(false);
+    let driver = DiskDriver::new(false);
     driver.device.stop();
     let saved = driver.device.save();
     let mut outside = saved.clone();

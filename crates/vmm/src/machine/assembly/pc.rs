@@ -39,8 +39,8 @@ pub(in crate::machine) fn machine(
     let mut vm = KvmVm::new(Arc::clone(ram), tracking)?;
     vm.add_chipset()?;
     let vm = Arc::new(vm);
-    let board = PcBoard::new(&vm, ram, &host.serial, disks, ports).map_err(VmError::Thread)?;
-    let board = Arc::new(board);
+    let board = PcBoard::new(&vm, ram, &host.serial, disks, ports, guest.random);
+    let board = Arc::new(board.map_err(VmError::Thread)?);
     let supported = vm.supported_cpuid()?;
     let seen_here = Processor::of(&features(&supported, 0, vcpus).ok_or(VmError::Features)?);
     if let Some(seen) = &guest.processor {
@@ -57,7 +57,7 @@ pub(in crate::machine) fn machine(
         .collect::<Result<Vec<_>, VmError>>()?;
     if contents == Contents::Fresh {
         let files = host.boot.as_ref().ok_or(VmError::NoKernel)?;
-        let entry = boot(files, ram, vcpus, devices)?;
+        let entry = boot(files, ram, vcpus, devices + usize::from(guest.random))?;
         for cpu in &cpus {
             cpu.set_as_firmware_does()?;
         }
