@@ -11,6 +11,7 @@ use landfall_qmp::PageEncoding;
 
 use crate::cert::CertCommand;
 use crate::channels::Channels;
+use crate::check::CheckArgs;
 use crate::demo::DemoArgs;
 use crate::exit::EXIT_CODES;
 use crate::host::policy::PolicyCommand;
@@ -77,6 +78,8 @@ pub(crate) enum VmCommand {
     Run(Box<VmRunArgs>),
     /// Puts the guest of a running machine into a file, from which `vm run --restore` lets it go on.
     Snapshot(SnapshotArgs),
+    /// Tells whether another host could run the guest, without moving it.
+    Check(CheckArgs),
     #[command(flatten)]
     Host(HostVmCommand),
 }

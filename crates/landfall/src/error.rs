@@ -2,7 +2,7 @@
 
 use std::error::Error;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use landfall_identity::IdentityError;
 use landfall_pilot::PilotError;
@@ -22,7 +22,7 @@ use crate::vm_run::VmRunError;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CliError {
     /// The monitor was not reached, or refused.
-    #[error("cannot talk to the machine at {socket}")]
+    #[error("{}", unanswered(socket, source))]
     Monitor { socket: PathBuf, source: ClientError },
     /// A migration was begun, but not followed to its end.
     #[error("the migration was not followed to its end")]
@@ -59,6 +59,15 @@ pub(crate) enum CliError {
     Output(#[from] io::Error),
     #[error("the result has no form in JSON")]
     Json(#[from] serde_json::Error),
+}
+
+/// A machine that refuses is there, and says why.
+fn unanswered(socket: &Path, source: &ClientError) -> String {
+    let socket = socket.display();
+    match source {
+        ClientError::Refused { .. } => format!("the machine at {socket} did not do what was asked"),
+        _ => format!("cannot talk to the machine at {socket}"),
+    }
 }
 
 impl CliError {

@@ -5,6 +5,7 @@
 mod args;
 mod cert;
 mod channels;
+mod check;
 mod demo;
 mod error;
 mod exit;
@@ -63,6 +64,7 @@ fn main() -> ExitCode {
         Command::Settle(args) => settle::settle(&args),
         Command::Vm(VmCommand::Run(args)) => vm_run::vm_run(*args),
         Command::Vm(VmCommand::Snapshot(args)) => snapshot::snapshot(&args),
+        Command::Vm(VmCommand::Check(args)) => check::check(&args),
         Command::Vm(VmCommand::Host(command)) => host::vm::vm(&command),
         Command::Completions(args) => manual::completions(&args),
         Command::Man(args) => manual::man(&args),

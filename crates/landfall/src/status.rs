@@ -101,7 +101,7 @@ fn run_state(state: RunState) -> &'static str {
     match state {
         RunState::Running => "running",
         RunState::Paused => "paused",
-        RunState::FinishMigrate => "stopped for the switchover",
+        RunState::FinishMigrate => "stopped for its switchover or a snapshot",
         RunState::Postmigrate => "given away: it runs elsewhere",
         RunState::Inmigrate => "waiting for a guest to come in",
         RunState::Prelaunch => "not started",

@@ -69,6 +69,13 @@ pub enum Command {
         /// Whether the guest stays stopped; otherwise it goes on.
         stop: bool,
     },
+    /// `x-landfall-query-configuration`: what the machine is made from, as it travels.
+    QueryConfiguration,
+    /// `x-landfall-check-configuration`: whether this host could run such a machine. Refused with what is in the way.
+    CheckConfiguration {
+        /// As `x-landfall-query-configuration` gives it.
+        configuration: String,
+    },
 }
 
 macro_rules! names {
@@ -106,6 +113,8 @@ names! {
     Self::QueryVm => "x-landfall-query-vm",
     Self::Settle { .. } => "x-landfall-settle",
     Self::Snapshot { .. } => "x-landfall-snapshot",
+    Self::QueryConfiguration => "x-landfall-query-configuration",
+    Self::CheckConfiguration { .. } => "x-landfall-check-configuration",
 }
 
 impl Command {
@@ -128,6 +137,7 @@ impl Command {
             }
             Self::Settle { run } => json!({ "run": run }),
             Self::Snapshot { file, stop } => json!({ "file": file, "stop": stop }),
+            Self::CheckConfiguration { configuration } => json!({ "configuration": configuration }),
             _ => return Map::new(),
         };
         match arguments {
@@ -185,6 +195,12 @@ impl Command {
                 file: Arguments::required("file", arguments.string("file")?)?,
                 stop: arguments.boolean("stop")?.unwrap_or(false),
             },
+            "x-landfall-query-configuration" => Self::QueryConfiguration,
+            "x-landfall-check-configuration" => {
+                let configuration = arguments.string("configuration")?;
+                let configuration = Arguments::required("configuration", configuration)?;
+                Self::CheckConfiguration { configuration }
+            }
             unknown => {
                 return Err(QmpError::command_not_found(format!(
                     "The command {unknown} has not been found"

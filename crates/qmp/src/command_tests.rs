@@ -30,6 +30,8 @@ fn every() -> Vec<Command> {
         Command::QueryVm,
         Command::Settle { run: true },
         Command::Snapshot { file: "/snapshot".into(), stop: true },
+        Command::QueryConfiguration,
+        Command::CheckConfiguration { configuration: "{}".into() },
     ]
 }
 
@@ -68,6 +70,7 @@ fn wrong_arguments_are_named() {
         ("stop", json!({"now": true}), "Parameter 'now' is unexpected"),
         ("x-landfall-settle", json!({}), "Parameter 'run' is missing"),
         ("x-landfall-snapshot", json!({"stop": true}), "Parameter 'file' is missing"),
+        ("x-landfall-check-configuration", json!({}), "Parameter 'configuration' is missing"),
         ("migrate-set-capabilities", json!({}), "Parameter 'capabilities' is missing"),
         (
             "migrate-set-capabilities",

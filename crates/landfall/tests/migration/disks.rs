@@ -108,6 +108,44 @@ fn a_disk_that_a_destination_may_not_open_stays_with_its_guest() {
     owner.assert_stayed();
 }
 
+/// `landfall vm check`; its exit code, and what it printed.
+fn check(source: &Machine, target: &Path) -> (Option<i32>, String) {
+    let mut command = landfall();
+    command.args(["vm", "check"]).arg(source.monitor()).arg("--target").arg(target);
+    let output = command.output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8(said).unwrap())
+}
+
+#[test]
+fn what_is_in_the_way_is_told_before_anything_is_moved() {
+    let Some(mut owner) = Owner::start() else { return };
+    let mut destination = owner.destination();
+    let target = destination.machine.monitor().to_owned();
+    let (code, said) = check(&owner.source, &target);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("can run the guest: 1 vCPU, 16 MiB, all that"), "{said}");
+    assert!(said.contains("disks: 1"), "{said}");
+    let disk = owner.folder.path().join("disk");
+    let away = owner.folder.path().join("away");
+    fs::rename(&disk, &away).unwrap();
+    let (code, said) = check(&owner.source, &target);
+    assert_eq!(code, Some(4), "{said}");
+    assert!(said.contains("disk cannot be opened"), "{said}");
+    fs::rename(away, disk).unwrap();
+    let (code, said) = check(&owner.source, &owner.folder.path().join("nobody"));
+    assert_eq!(code, Some(1), "{said}");
+    // Neither has noticed, and what was checked is what happens.
+    assert_eq!(destination.machine.status(), RunState::Inmigrate);
+    owner.assert_disk_is_taken();
+    owner.source.migrate(uri(&destination.socket), &WIDE);
+    assert_completed(&owner.source.report());
+    until(&mut destination.machine, RunState::Running);
+    let (code, said) = check(&owner.source, &target);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("did not do what was asked"), "{said}");
+}
+
 fn arguments(folder: &Path) -> [String; 8] {
     let path = |name| folder.join(name).display().to_string();
     let [kernel, disk] = ["kernel", "disk"].map(path);

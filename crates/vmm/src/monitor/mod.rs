@@ -1,5 +1,6 @@
 //! The monitor: answers QMP for one machine, and runs its migrations.
 
+mod check;
 mod dirty_rate;
 mod incoming;
 mod migration;
@@ -308,6 +309,10 @@ impl Handler for Monitor {
             Command::QueryVm => self.vm_status(),
             Command::Settle { run } => self.settle(run),
             Command::Snapshot { file, stop } => self.snapshot(Path::new(&file), stop),
+            Command::QueryConfiguration => self.configuration(),
+            Command::CheckConfiguration { configuration } => {
+                self.check_configuration(&configuration)
+            }
         }
     }
 }
