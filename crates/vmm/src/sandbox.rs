@@ -76,10 +76,12 @@ pub(crate) fn enter(
     say: &mut impl FnMut(&str),
 ) -> Result<(), SandboxError> {
     let Sandbox::On { paths } = sandbox else { return Ok(()) };
-    if !paths.is_empty() && !paths::limit(paths, named)? {
-        say(
-            "this kernel has no Landlock: the process is not limited to the paths that it was given",
-        );
+    if !paths.is_empty() {
+        say(if paths::limit(paths, named)? {
+            "the process opens only what --allow and other options name"
+        } else {
+            "this kernel has no Landlock: the process is not limited to the paths that it was given"
+        });
     }
     let filters = Filters { vcpu: calls::of_vcpus()?, device: calls::of_devices()? };
     apply_filter(&calls::without_new_clone()?).map_err(SandboxError::calls)?;

@@ -2,6 +2,7 @@
 
 mod connection;
 mod host;
+mod killing;
 mod trials;
 
 use std::process::ExitCode;

@@ -12,7 +12,7 @@ use landfall_qmp::{Client, Command as Qmp};
 
 const LANDFALL: &str = "/bin/landfall";
 /// Far longer than anything here takes, on however slow a host.
-const LIMIT: Duration = Duration::from_secs(240);
+pub(super) const LIMIT: Duration = Duration::from_secs(240);
 /// So much of what was heard is told when something did not come.
 const TOLD: usize = 30;
 
@@ -31,6 +31,8 @@ enum News {
 #[derive(Debug)]
 pub(super) struct Process {
     number: usize,
+    /// By which the system knows it.
+    id: u32,
     input: ChildStdin,
     pub(super) qmp: PathBuf,
 }
@@ -73,8 +75,9 @@ impl Host {
         command.stdin(Stdio::piped()).stdout(console).stderr(Stdio::piped());
         let mut child = command.spawn().map_err(told)?;
         let input = child.stdin.take().ok_or("a process without input")?;
+        let id = child.id();
         watch(child, number, self.sender.clone())?;
-        let process = Process { number, input, qmp };
+        let process = Process { number, id, input, qmp };
         self.wait("the monitor", |news| match news {
             News::Said(from, line) if *from == number && line.contains("the monitor listens") => {
                 Some(Ok(()))
@@ -101,14 +104,28 @@ impl Host {
 
     /// Waits for the end of `process`, with `expected` as its exit code.
     pub(super) fn end_with(&mut self, process: &Process, expected: i32) -> Result<(), String> {
-        let code = self.wait("the end of a process", |news| match news {
-            News::Ended(from, code) if *from == process.number => Some(Ok(*code)),
-            _ => None,
-        })?;
+        let code = self.code(process)?;
         if code == Some(expected) {
             return Ok(());
         }
         Err(self.telling(format!("it ended with {code:?} and not with {expected}")))
+    }
+
+    /// Kills `process`, and returns when nothing is left of it.
+    pub(super) fn kill(&mut self, process: &Process) -> Result<(), String> {
+        let killed = Command::new("/bin/kill").args(["-9", &process.id.to_string()]).status();
+        if !killed.map_err(told)?.success() {
+            return Err(self.telling("it had ended before it was killed".to_owned()));
+        }
+        self.code(process).map(drop)
+    }
+
+    /// Waits for the end of `process`; its exit code, if it had one.
+    fn code(&mut self, process: &Process) -> Result<Option<i32>, String> {
+        self.wait("the end of a process", |news| match news {
+            News::Ended(from, code) if *from == process.number => Some(Ok(*code)),
+            _ => None,
+        })
     }
 
     /// Ends `process`, which has no guest any more.

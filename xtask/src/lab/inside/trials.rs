@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::connection::Connection;
 use super::host::{Host, Process};
+use super::killing::{MOMENTS, kill_destination};
 use crate::lab::machine::NEWS;
 
 /// One trial.
@@ -27,7 +28,7 @@ pub(super) const TRIALS: &[Trial] = &[
     },
     Trial {
         name: "work",
-        about: "Linux works through ten migrations, and another finds on its disk what it wrote",
+        about: "Linux works through two failed migrations and ten others, and another finds on its disk what it wrote",
         run: migrations,
     },
 ];
@@ -41,12 +42,13 @@ const FIRST_PORT: u16 = 4444;
 /// Nothing here depends on the speed of the host, which is an emulated one.
 const PATIENCE: [&str; 2] = ["--peer-timeout", "120s"];
 /// The digest that is compared at both ends takes long there, and out of the downtime.
-const FAST_LINK: [&str; 5] = ["--verify", "--bandwidth", "20MB/s", "--max-downtime", "4s"];
+pub(super) const FAST_LINK: [&str; 5] =
+    ["--verify", "--bandwidth", "20MB/s", "--max-downtime", "4s"];
 /// Carries a small part of what the writer writes, and not nearly its working set in the downtime.
 const SLOW_LINK: [&str; 4] = ["--bandwidth", "6MB/s", "--max-downtime", "700ms"];
 const UNAIDED: [&str; 4] = ["--auto-converge", "off", "--time-limit", "20s"];
 /// The disk of the guests.
-const DISK: &str = "/tmp/disk";
+pub(super) const DISK: &str = "/tmp/disk";
 const DISK_SIZE: u64 = 16 << 20;
 /// Their network card, and where the host waits for a connection.
 const CARD: &str = "tap=tap0,mac=52:54:00:12:34:56";
@@ -89,6 +91,12 @@ fn migrations(host: &mut Host) -> Result<(), String> {
     let mut process = boot(host, "lab=work", DISK)?;
     host.line(&process, "guest: at work")?;
     connection.flows().map_err(|error| host.telling(error))?;
+    // What comes next shows that neither left anything behind.
+    for (number, moment) in (MIGRATIONS + 1..).zip(MOMENTS) {
+        kill_destination(host, &process, &address(number), moment)?;
+        is_there(host, &mut process, number)?;
+        connection.flows().map_err(|error| host.telling(error))?;
+    }
     for number in 1..=MIGRATIONS {
         let mut destination = move_on(host, &process, number, &FAST_LINK, "completed")?;
         is_there(host, &mut destination, number)?;
@@ -154,7 +162,7 @@ fn move_on(
     options: &[&str],
     outcome: &str,
 ) -> Result<Process, String> {
-    let uri = format!("tcp:127.0.0.1:{}", FIRST_PORT + number);
+    let uri = address(number);
     let destination = host.start(&["--incoming", &uri])?;
     let report = migrate(from, &uri, options).map_err(|error| host.telling(error))?;
     let figure = |key: &str| report[key].as_f64().unwrap_or(f64::NAN);
@@ -182,8 +190,13 @@ fn move_on(
     Err(host.telling(format!("migration {number} did not go as it should\n{report:#}")))
 }
 
+/// Where the destination of the migration with this number waits.
+fn address(number: u16) -> String {
+    format!("tcp:127.0.0.1:{}", FIRST_PORT + number)
+}
+
 /// Moves the guest that is in `source`; the report, whatever the outcome.
-fn migrate(source: &Process, uri: &str, options: &[&str]) -> Result<Value, String> {
+pub(super) fn migrate(source: &Process, uri: &str, options: &[&str]) -> Result<Value, String> {
     let mut command = Command::new("/bin/landfall");
     command.arg("migrate").arg(&source.qmp).args([uri, "-o", "json"]).args(PATIENCE);
     let output = command.args(options).output().map_err(|error| error.to_string())?;
