@@ -81,3 +81,31 @@ fn a_guest_that_is_held_back_for_nothing_stands_out() {
     assert_says(&text, "landfall_vms{state=\"stopped\"} 1");
     assert!(!text.contains("vm=\"off\""), "{text}");
 }
+
+/// Every name of a metric in these queries.
+fn names(value: &serde_json::Value, found: &mut Vec<String>) {
+    match value {
+        serde_json::Value::Object(fields) => fields.values().for_each(|field| names(field, found)),
+        serde_json::Value::Array(items) => items.iter().for_each(|item| names(item, found)),
+        serde_json::Value::String(query) => {
+            let words = query.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+            found.extend(words.filter(|it| it.starts_with("landfall_")).map(str::to_owned));
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn the_dashboard_asks_for_nothing_that_is_not_told() {
+    let dashboard = include_str!("../../../docs/grafana.json");
+    let mut asked = Vec::new();
+    names(&serde_json::from_str(dashboard).unwrap(), &mut asked);
+    assert!(asked.len() > 15, "{asked:?}");
+    let progress = Some(Progress::default());
+    let moving = MigrationView { progress, ..migration(1, "a", MigrationState::Moving) };
+    let text = told(&[vm("web", VmState::Running, 0.0)], &[moving]);
+    for name in asked {
+        let is_it = |line: &str| line.split(['{', ' ']).next() == Some(name.as_str());
+        assert!(text.lines().any(is_it), "{name} is not told:\n{text}");
+    }
+}

@@ -92,15 +92,9 @@ fn tell(item: &DrainItem) {
 
 fn text(drain: &Drain) -> String {
     let row = |item: &DrainItem| {
-        let state = match item.state {
-            DrainItemState::Waiting => "waiting",
-            DrainItemState::Moving => "on its way",
-            DrainItemState::Left => "left",
-            DrainItemState::Stayed => "stayed",
-        };
         [
             item.vm.to_string(),
-            state.to_owned(),
+            item.state.name().to_owned(),
             or_dash(item.target.as_ref()),
             or_dash(item.migration.as_ref()),
             or_dash(item.reason.as_ref()),

@@ -81,14 +81,15 @@ impl Hosts {
     pub(crate) fn with_probe() -> Self {
         let hosts = Self::start();
         let probe = json!({ "workload": "sweep", "working_set": "128MiB", "rate": "400MB/s" });
-        hosts.add(&json!({ "name": "probe", "native": { "memory": "256MiB", "probe": probe } }));
+        let machine = json!({ "name": "probe", "native": { "memory": "256MiB", "probe": probe } });
+        hosts.add(&hosts.a, &machine);
         hosts
     }
 
-    /// Has the first of them take a machine in.
-    pub(crate) fn add(&self, spec: &Value) {
-        let url = format!("{}/api/v1/vms", self.a.address);
-        let made = self.client.post(url).bearer_auth(&self.a.token).json(spec).send().unwrap();
+    /// Has one of them take a machine in.
+    pub(crate) fn add(&self, host: &Host, spec: &Value) {
+        let url = format!("{}/api/v1/vms", host.address);
+        let made = self.client.post(url).bearer_auth(&host.token).json(spec).send().unwrap();
         assert_eq!(made.status(), 201, "{}", made.text().unwrap());
     }
 

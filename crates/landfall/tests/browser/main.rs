@@ -10,6 +10,7 @@ mod browser;
 mod hosts;
 mod looks;
 mod moving;
+mod operating;
 #[path = "../pvh/probe.rs"]
 mod probe;
 mod qemu;

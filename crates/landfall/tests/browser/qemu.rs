@@ -35,7 +35,7 @@ impl Qemu {
         let child = quiet.spawn().expect("setpriv is a part of util-linux");
         let this = Self { child, guest };
         this.guest.wait_until_at_work(this.child.id(), PATIENCE);
-        hosts.add(&json!({ "name": "db1", "qemu": { "socket": socket } }));
+        hosts.add(&hosts.a, &json!({ "name": "db1", "qemu": { "socket": socket } }));
         this
     }
 }

@@ -77,6 +77,7 @@ fn operating() -> OpenApiRouter<App> {
 fn administering() -> OpenApiRouter<App> {
     let api = OpenApiRouter::new()
         .routes(routes!(vms::add))
+        .routes(routes!(vms::change))
         .routes(routes!(vms::forget))
         .routes(routes!(vms::set_policy))
         .routes(routes!(vms::remove_policy))

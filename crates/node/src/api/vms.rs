@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use serde::Deserialize;
 
 use super::asked::{Named, Sent};
 use super::problem::Problem;
@@ -66,6 +67,30 @@ pub(super) async fn start(State(app): State<App>, Named(vm): Named<VmName>) -> A
 )]
 pub(super) async fn stop(State(app): State<App>, Named(vm): Named<VmName>) -> Answer<VmView> {
     blocking(&app, move |node| node.stop(&vm)).await.map(Json)
+}
+
+/// What is to be otherwise with a machine.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct VmChange {
+    /// How it is migrated unless something else is asked for; the node's usual policy if `null`.
+    #[schema(nullable)]
+    policy: Option<PolicyName>,
+}
+
+/// Gives a machine another policy.
+#[utoipa::path(
+    patch, path = "/vms/{vm}", operation_id = "change_vm", tag = "machines",
+    params(("vm" = VmName, Path, description = "The machine.")),
+    request_body = VmChange,
+    responses((status = 200, description = "How it is now.", body = VmView))
+)]
+pub(super) async fn change(
+    State(app): State<App>,
+    Named(vm): Named<VmName>,
+    Sent(change): Sent<VmChange>,
+) -> Answer<VmView> {
+    blocking(&app, move |node| node.set_policy_of(&vm, change.policy)).await.map(Json)
 }
 
 /// Forgets a machine.

@@ -99,3 +99,24 @@ pub enum DrainItemState {
     /// It is still here.
     Stayed,
 }
+
+impl DrainItemState {
+    /// For people.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Moving => "on its way",
+            Self::Left => "left",
+            Self::Stayed => "stayed",
+        }
+    }
+}
+
+impl Drain {
+    /// How many are so.
+    #[must_use]
+    pub fn count(&self, state: DrainItemState) -> usize {
+        self.items.iter().filter(|item| item.state == state).count()
+    }
+}

@@ -109,6 +109,15 @@ impl Node {
             _ => (Severity::Ok, format!("{} has no other machine '{name}'", self.name())),
         };
         items.push(CheckItem::new("name", severity, message));
+        if let Some(policy) = &offer.spec.policy
+            && self.policy(policy).is_err()
+        {
+            let message = format!(
+                "{} has no policy '{policy}', by which '{name}' migrates; add it there, or the usual one holds from there",
+                self.name()
+            );
+            items.push(CheckItem::new("policy", Severity::Warning, message));
+        }
         let missing = missing_files(&offer.spec.machine);
         items.push(if missing.is_empty() {
             CheckItem::new(

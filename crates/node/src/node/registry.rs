@@ -91,7 +91,7 @@ impl Node {
             ));
         };
         native.check()?;
-        self.settings(&spec, None, &Default::default())?;
+        self.settings(&spec, spec.policy.as_ref(), &Default::default())?;
         let name = spec.name.clone();
         self.insert(VmRecord {
             ownership: Ownership::first(),
@@ -126,7 +126,7 @@ impl Node {
         }
         let monitor = qemu.socket.clone();
         let spec = VmSpec { name: name.clone(), policy, machine: MachineSpec::Qemu(qemu) };
-        self.settings(&spec, None, &Default::default())?;
+        self.settings(&spec, spec.policy.as_ref(), &Default::default())?;
         let mut record =
             VmRecord { spec, ownership: Ownership::first(), process: None, monitor, trouble: None };
         let (process, command) = self.0.machines.find(&record)?;

@@ -37,10 +37,10 @@ async fn draw(app: &App, id: MigrationId, error: Option<&str>) -> Result<Page, W
                     p.verdict data-field="verdict" { (capitalised(verdict(&view))) }
                     (buttons(&view))
                 }
-                @if let Some(reason) = &view.reason { p.bad role="alert" { (capitalised(reason)) } }
+                @if let Some(reason) = reason(&view) { p.bad role="alert" { (capitalised(reason)) } }
                 @if let Some(report) = &view.report {
                     p.summary { (capitalised(&summary(report))) "." }
-                    @if let Some(advice) = advice(report) { p { (capitalised(advice)) "." } }
+                    @if let Some(advice) = advice(report).filter(|_| view.state != MigrationState::Cancelled) { p { (capitalised(advice)) "." } }
                 }
             }
             div #charts { (drawn(&migration, &points)) }
@@ -65,6 +65,12 @@ fn stage(view: &MigrationView) -> String {
         },
         _ => String::new(),
     }
+}
+
+/// Why it did not arrive, unless that is what somebody wanted, which the bill says.
+fn reason(view: &MigrationView) -> Option<&str> {
+    let said = view.state == MigrationState::Cancelled && view.report.is_some();
+    view.reason.as_deref().filter(|_| !said)
 }
 
 fn verdict(view: &MigrationView) -> &str {

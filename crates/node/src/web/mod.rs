@@ -1,10 +1,12 @@
 //! The pages: rendered here, forms that work without JavaScript, one small module for what changes while one looks.
 
+mod drain;
 mod form;
 mod limits;
 mod live;
 mod overview;
 mod page;
+mod policies;
 
 use axum::Router;
 use axum::extract::{Query, State};
@@ -29,15 +31,25 @@ pub(crate) fn pages(app: &App) -> Router<App> {
         .route("/migrations/{id}", get(live::live))
         .route("/migrations/{id}/charts", get(live::charts))
         .route("/history", get(overview::history))
+        .route("/drain", get(drain::drain))
+        .route("/policies", get(policies::policies))
         .route_layer(allowed(Scope::Read));
     let operating = Router::new()
         .route("/vms/{vm}/migrate", post(form::submit))
         .route("/migrations/{id}/cancel", post(live::cancel))
         .route("/migrations/{id}/complete", post(live::complete))
         .route("/migrations/{id}/adjust", post(live::adjust))
+        .route("/drain", post(drain::begin))
+        .route("/drain/end", post(drain::end))
         .route_layer(allowed(Scope::Operate));
+    let administering = Router::new()
+        .route("/policies", post(policies::keep))
+        .route("/policies/{policy}/remove", post(policies::remove))
+        .route("/vms/{vm}/policy", post(policies::choose))
+        .route_layer(allowed(Scope::Admin));
     looking
         .merge(operating)
+        .merge(administering)
         .route("/login", get(login))
         .route("/style.css", get(style))
         .route("/live.js", get(module))

@@ -71,7 +71,12 @@ fn row(vm: &VmView) -> Markup {
 fn host(node: &NodeView) -> Markup {
     html! {
         tr {
-            th scope="row" { (node.name) @if node.is_self { " (this one)" } }
+            th scope="row" {
+                (node.name) @if node.is_self { " (this one)" }
+                @if node.facts.as_ref().is_some_and(|facts| facts.draining) {
+                    " " @if node.is_self { a href="/drain" { "is being emptied" } } @else { span.muted { "is being emptied" } }
+                }
+            }
             td { (node.address) }
             @if let Some(facts) = &node.facts {
                 td { (facts.vms) }

@@ -25,6 +25,8 @@ pub(super) fn page(title: &str, content: Markup) -> Markup {
                         a.name href="/" { "Landfall" }
                         a href="/" { "Overview" }
                         a href="/history" { "History" }
+                        a href="/policies" { "Policies" }
+                        a href="/drain" { "Empty this host" }
                     }
                 }
                 main #content { (content) }
