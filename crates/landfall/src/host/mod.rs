@@ -95,7 +95,11 @@ impl HostError {
             Self::Left(id) => {
                 return Some(format!("see how it ends with `landfall migration watch {id}`"));
             }
-            Self::NoSpec { .. } => "compare it with the example in the README",
+            Self::NoSpec { .. } => {
+                "a machine is described like this, in TOML: name = \"web1\" and, on a line of its own, native = { memory = \
+                 \"512MiB\", probe = { workload = \"sweep\" } }; all that may be in it is at /api/v1/openapi.json, as \
+                 VmSpec"
+            }
             Self::NoName(..) => {
                 "a machine that is named by its socket is moved to tcp:, tls: or unix:, one that is named by its name to a node"
             }
