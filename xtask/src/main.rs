@@ -1,6 +1,7 @@
 //! Landfall's tasks: `cargo xtask test` runs every test there is, `cargo xtask fuzz` fuzzes for longer, `cargo xtask
 //! compare` puts stock QEMU and Landfall side by side, `cargo xtask lab` moves a Linux guest in a KVM inside an emulated
-//! machine, `cargo xtask screenshots` takes the pictures of the pages that are in docs/.
+//! machine, `cargo xtask soak` kills daemons during migrations, `cargo xtask screenshots` takes the pictures of the pages
+//! that are in docs/.
 
 #![forbid(unsafe_code)]
 
@@ -13,6 +14,7 @@ mod lint;
 mod model;
 mod python;
 mod qemu;
+mod soak;
 mod step;
 mod suite;
 mod tools;
@@ -52,6 +54,8 @@ enum Task {
     /// What the lab runs inside its machine.
     #[command(hide = true)]
     LabInside { trial: Option<String> },
+    /// Kills daemons at random moments of migrations, and sees that the guest runs exactly once.
+    Soak(soak::SoakArgs),
     /// Fuzzes the decoder of the wire protocol.
     Fuzz {
         /// For how long.
@@ -81,6 +85,7 @@ fn main() -> ExitCode {
         Task::Lab(args) => lab::lab(&workspace, &args),
         Task::Screenshots => browser::screenshots(&workspace),
         Task::LabInside { trial } => lab::lab_inside(trial.as_deref()),
+        Task::Soak(args) => soak::soak(&workspace, args),
         Task::Fuzz { minutes } => fuzz::run_long(&workspace, minutes),
     }
 }

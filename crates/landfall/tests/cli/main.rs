@@ -16,5 +16,6 @@ mod migrate;
 mod monitor;
 mod nodes;
 mod operate;
+mod soak;
 mod tls;
 mod tokens;
