@@ -80,6 +80,9 @@ struct Shared {
     /// Where a test ends the daemon.
     #[cfg(test)]
     steps_to_live: std::sync::atomic::AtomicUsize,
+    /// Where a test has the disk be full, once.
+    #[cfg(test)]
+    steps_to_trouble: std::sync::atomic::AtomicUsize,
 }
 
 impl Node {
@@ -108,6 +111,8 @@ impl Node {
             leaving: AtomicBool::new(false),
             #[cfg(test)]
             steps_to_live: std::sync::atomic::AtomicUsize::new(usize::MAX),
+            #[cfg(test)]
+            steps_to_trouble: std::sync::atomic::AtomicUsize::new(usize::MAX),
         }))
     }
 
@@ -182,6 +187,10 @@ impl Node {
             if steps.fetch_update(Ordering::AcqRel, Ordering::Acquire, count) <= Ok(1) {
                 self.0.leaving.store(true, Ordering::Release);
                 return Err(NodeError::Killed);
+            }
+            let before = self.0.steps_to_trouble.fetch_sub(1, Ordering::AcqRel);
+            if before == 1 {
+                return Err(NodeError::Random(std::io::Error::other("the disk is full")));
             }
         }
         Ok(())

@@ -103,12 +103,8 @@ impl Node {
     fn run(&self, migration: Migration) {
         let id = migration.id.clone();
         let _span = tracing::info_span!("migration", %id).entered();
-        if let Err(error) = self.try_run(migration)
-            && !self.is_leaving()
-        {
-            tracing::error!("the migration was not followed to its end: {error}");
-        }
-        lock(&self.0.under_way).remove(&id);
+        let followed = self.try_run(migration);
+        self.follow_to_its_end(&id, followed);
     }
 
     fn try_run(&self, mut migration: Migration) -> Result<(), NodeError> {
@@ -170,6 +166,11 @@ impl Node {
                 #[cfg(test)]
                 Err(NodeError::Killed) => return Err(NodeError::Killed),
                 Err(error) => {
+                    // The offer may have been written down, and what came of it not.
+                    let record = self.record(&migration.vm)?;
+                    if record.ownership.migration() == Some(&migration.id) {
+                        self.withdraw(migration)?;
+                    }
                     self.over(
                         migration,
                         MigrationState::Failed,

@@ -8,11 +8,14 @@ use super::underway::UnderWay;
 use super::watcher::Watcher;
 use super::{Node, NodeError, lock};
 use crate::machines::{Condition, Followed, MachineError, chain};
-use crate::model::{Migration, MigrationState};
+use crate::model::{Migration, MigrationId, MigrationState};
 use crate::ownership::{Holding, Step, Verdict};
 
 /// How often a target that cannot be asked is asked again who has the guest.
 const RETRY: Duration = Duration::from_millis(if cfg!(test) { 5 } else { 500 });
+
+/// How long to wait before a migration is taken up again whose record could not be kept.
+const AGAIN: Duration = Duration::from_millis(if cfg!(test) { 5 } else { 2000 });
 
 /// Why a migration that was found not to have begun did not arrive.
 const NOT_BEGUN: &str =
@@ -221,12 +224,25 @@ impl Node {
     fn resume(&self, migration: Migration) {
         let id = migration.id.clone();
         let _span = tracing::info_span!("migration", %id).entered();
-        if let Err(error) = self.try_resume(migration)
-            && !self.is_leaving()
-        {
-            tracing::error!("the migration was not followed to its end: {error}");
+        let followed = self.try_resume(migration);
+        self.follow_to_its_end(&id, followed);
+    }
+
+    /// What could not be written down, on a full disk, is taken up again until it can be, as if the daemon had been started
+    /// anew.
+    pub(super) fn follow_to_its_end(&self, id: &MigrationId, mut followed: Result<(), NodeError>) {
+        while let Err(error) = followed {
+            if self.is_leaving() {
+                break;
+            }
+            tracing::error!("the migration is taken up again: {}", chain(&error));
+            self.0.slots.wait(AGAIN);
+            followed = self.migration(id).and_then(|it| match it.state.is_final() {
+                true => Ok(()),
+                false => self.try_resume(it),
+            });
         }
-        lock(&self.0.under_way).remove(&id);
+        lock(&self.0.under_way).remove(id);
     }
 
     fn try_resume(&self, mut migration: Migration) -> Result<(), NodeError> {

@@ -1,6 +1,7 @@
 //! Tables of records in one file, each record as JSON under its key.
 
 use std::path::{Path, PathBuf};
+use std::sync::{PoisonError, RwLock};
 
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 use serde::Serialize;
@@ -14,16 +15,14 @@ pub(super) type Table = TableDefinition<'static, &'static str, &'static [u8]>;
 #[derive(Debug)]
 pub(super) struct File {
     path: PathBuf,
-    database: Database,
+    /// `None` once reading or writing has failed: the library then refuses everything until the file is opened anew.
+    database: RwLock<Option<Database>>,
 }
 
 impl File {
     /// Opens the file at `path`, and makes it where there is none, with these tables.
     pub(super) fn open(path: &Path, tables: &[Table]) -> Result<Self, StoreError> {
-        let database = Database::create(path).map_err(|error| match error {
-            redb::DatabaseError::DatabaseAlreadyOpen => StoreError::InUse(path.to_owned()),
-            error => StoreError::File { path: path.to_owned(), source: Box::new(error.into()) },
-        })?;
+        let database = RwLock::new(Some(opened(path)?));
         let this = Self { path: path.to_owned(), database };
         this.write(|transaction| {
             for table in tables {
@@ -115,8 +114,7 @@ impl File {
         &self,
         read: impl FnOnce(&redb::ReadTransaction) -> Result<T, redb::Error>,
     ) -> Result<T, StoreError> {
-        let result = self.database.begin_read().map_err(redb::Error::from).and_then(|it| read(&it));
-        result.map_err(|error| self.failed(error))
+        self.with(|database| read(&database.begin_read()?))
     }
 
     /// Writes all of it or, where it is refused, nothing. What was written is on the disk when this returns.
@@ -124,19 +122,48 @@ impl File {
         &self,
         write: impl FnOnce(&redb::WriteTransaction) -> Result<Result<T, E>, redb::Error>,
     ) -> Result<Result<T, E>, StoreError> {
-        let transaction = self.database.begin_write().map_err(|error| self.failed(error.into()))?;
-        let result = write(&transaction).map_err(|error| self.failed(error))?;
-        if result.is_ok() {
-            transaction.commit().map_err(|error| self.failed(error.into()))?;
-        } else {
-            transaction.abort().map_err(|error| self.failed(error.into()))?;
-        }
-        Ok(result)
+        self.with(|database| {
+            let transaction = database.begin_write()?;
+            let result = write(&transaction)?;
+            if result.is_ok() {
+                transaction.commit()?
+            } else {
+                transaction.abort()?
+            }
+            Ok(result)
+        })
     }
 
-    fn failed(&self, source: redb::Error) -> StoreError {
-        StoreError::File { path: self.path.clone(), source: Box::new(source) }
+    /// Does something with the file; where that fails, the next one to come opens it anew.
+    fn with<T>(
+        &self,
+        work: impl FnOnce(&Database) -> Result<T, redb::Error>,
+    ) -> Result<T, StoreError> {
+        let result = loop {
+            let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
+            if let Some(database) = database.as_ref() {
+                break work(database);
+            }
+            drop(database);
+            let mut database = self.database.write().unwrap_or_else(PoisonError::into_inner);
+            if database.is_none() {
+                *database = Some(opened(&self.path)?);
+            }
+        };
+        result.map_err(|source| {
+            if matches!(source, redb::Error::Io(_) | redb::Error::PreviousIo) {
+                *self.database.write().unwrap_or_else(PoisonError::into_inner) = None;
+            }
+            StoreError::File { path: self.path.clone(), source: Box::new(source) }
+        })
     }
+}
+
+fn opened(path: &Path) -> Result<Database, StoreError> {
+    Database::create(path).map_err(|error| match error {
+        redb::DatabaseError::DatabaseAlreadyOpen => StoreError::InUse(path.to_owned()),
+        error => StoreError::File { path: path.to_owned(), source: Box::new(error.into()) },
+    })
 }
 
 fn encode<T: Serialize>(key: &str, value: &T) -> Result<Vec<u8>, StoreError> {
@@ -146,3 +173,7 @@ fn encode<T: Serialize>(key: &str, value: &T) -> Result<Vec<u8>, StoreError> {
 fn decode<T: DeserializeOwned>(key: &str, bytes: &[u8]) -> Result<T, StoreError> {
     serde_json::from_slice(bytes).map_err(|source| StoreError::Record(key.to_owned(), source))
 }
+
+#[cfg(test)]
+#[path = "file_tests.rs"]
+mod tests;

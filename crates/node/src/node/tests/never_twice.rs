@@ -103,6 +103,21 @@ fn the_sources_daemon_may_be_killed_between_any_two_steps() {
 }
 
 #[test]
+fn what_could_not_be_written_down_for_a_moment_is_taken_up_again() {
+    for link in LINKS {
+        for steps in 1..ENOUGH {
+            with_hosts(link, |world, a, b| {
+                let (a, b) = (a.start(usize::MAX), b.start(usize::MAX));
+                a.0.steps_to_trouble.store(steps, std::sync::atomic::Ordering::Release);
+                a.migrate(&vm(), &request()).unwrap();
+                to_the_end(&a, &b);
+                assert_exactly_once(world, &a, &b, &format!("{link:?}, in trouble at {steps}"));
+            });
+        }
+    }
+}
+
+#[test]
 fn the_targets_daemon_may_be_killed_between_any_two_steps() {
     for link in LINKS {
         for steps in 1..ENOUGH {
