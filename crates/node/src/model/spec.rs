@@ -201,9 +201,27 @@ pub enum SpecError {
     /// No vCPU.
     #[error("a machine has at least one vCPU")]
     NoCpu,
+    /// The probe would not know what to do.
+    #[error("'{0}' is no workload; write {list}", list = WORKLOADS.join(", "))]
+    Workload(String),
     /// What runs it cannot boot it.
     #[error("a synthetic machine runs the probe alone; leave out `machine`, or give it a probe")]
     SyntheticKernel,
+}
+
+/// What a probe does.
+const WORKLOADS: [&str; 6] = ["sweep", "random", "hot-cold", "read-only", "compute", "bursts"];
+
+impl ProbeSpec {
+    fn check(&self) -> Result<(), SpecError> {
+        // Options may follow, as the command line has them.
+        let workload = self.workload.split(',').next().unwrap_or_default();
+        if WORKLOADS.contains(&workload) {
+            Ok(())
+        } else {
+            Err(SpecError::Workload(workload.to_owned()))
+        }
+    }
 }
 
 impl NativeSpec {
@@ -216,7 +234,7 @@ impl NativeSpec {
             return Err(SpecError::NoCpu);
         }
         match (&self.probe, &self.kernel) {
-            (Some(_), None) => Ok(()),
+            (Some(probe), None) => probe.check(),
             (None, Some(_)) if self.machine == MachineChoice::Synthetic => {
                 Err(SpecError::SyntheticKernel)
             }

@@ -42,6 +42,14 @@ fn a_machine_without_a_guest_or_with_two_is_none() {
 }
 
 #[test]
+fn what_a_probe_does_is_known_before_it_is_started() {
+    let wrong = native(&PROBE.replace("sweep", "sweeping"));
+    let error = wrong.check().unwrap_err();
+    assert!(error.to_string().contains("'sweeping' is no workload; write sweep,"), "{error}");
+    assert_eq!(native(&PROBE.replace("sweep", "bursts,working-set=1MiB")).check(), Ok(()));
+}
+
+#[test]
 fn a_size_without_its_unit_is_refused_and_the_unit_is_named() {
     let error = toml::from_str::<VmSpec>("name = 'a'\n[native]\nmemory = '512'").unwrap_err();
     assert!(error.to_string().contains("512"), "{error}");

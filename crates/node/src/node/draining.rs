@@ -35,6 +35,8 @@ impl Node {
     pub fn drain(&self) -> Result<Drain, NodeError> {
         let drain = {
             let _changing = lock(&self.0.draining);
+            // A guest comes in before this or not at all.
+            let _alone = lock(&self.0.admitting);
             if let Some(drain) = self.0.store.drain()?.filter(|drain| !drain.finished) {
                 return Ok(drain);
             }
@@ -87,7 +89,8 @@ impl Node {
         self.send_items(&mut drain, tried)?;
         let at_rest =
             |item: &DrainItem| matches!(item.state, DrainItemState::Left | DrainItemState::Stayed);
-        drain.finished = drain.items.iter().all(at_rest);
+        // A guest that came in last is to leave as well, once it is here.
+        drain.finished = drain.items.iter().all(at_rest) && self.facts()?.incoming == 0;
         if drain != before {
             self.put_drain(&drain)?;
         }

@@ -13,12 +13,6 @@ impl Node {
     /// When it takes none now, has one of this name, or no process can be started for it.
     pub fn expect(&self, offer: &Offer) -> Result<Prepared, NodeError> {
         self.peer(&offer.from)?;
-        if self.0.store.drain()?.is_some() {
-            return Err(NodeError::Invalid(format!(
-                "{} is being emptied and takes no guests",
-                self.name()
-            )));
-        }
         let (record, awaited) = self.admit(offer)?;
         self.next_step()?;
         // A process that was started for the same offer before has nobody who knows where it listens.
@@ -36,6 +30,13 @@ impl Node {
         let awaited =
             known.as_ref().is_some_and(|it| it.ownership.migration() == Some(&offer.migration));
         let facts = self.facts()?;
+        // Looked at here: a drain that is asked for meanwhile waits, and then knows of this guest.
+        if facts.draining {
+            return Err(NodeError::Invalid(format!(
+                "{} is being emptied and takes no guests",
+                self.name()
+            )));
+        }
         if !awaited && facts.incoming >= facts.max_incoming {
             return Err(NodeError::Busy(format!(
                 "{} guests are coming in already, which is as many as may at a time",

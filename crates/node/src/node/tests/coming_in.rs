@@ -4,6 +4,7 @@ use std::sync::Barrier;
 
 use super::super::NodeError;
 use super::world::{Link, World, hosts};
+use crate::model::Drain;
 use crate::ownership::Holding;
 use crate::peer::Offer;
 
@@ -52,4 +53,21 @@ fn a_source_that_asks_again_for_the_same_guest_is_not_counted_twice() {
         node.expect(&offer(number)).unwrap();
     }
     assert!(matches!(node.expect(&offer(2)), Err(NodeError::Busy(_))));
+}
+
+#[test]
+fn a_node_that_is_being_emptied_takes_in_those_alone_that_it_has_said_yes_to() {
+    let (_folder, _, b) = hosts(&World::new(Link::Good));
+    let node = b.start(usize::MAX);
+    node.expect(&offer(0)).unwrap();
+    let held = super::super::lock(&node.0.admitting);
+    std::thread::scope(|scope| {
+        let asked = scope.spawn(|| node.expect(&offer(1)));
+        // The other has to wait, whenever it comes.
+        node.0.store.set_drain(Some(&Drain::default())).unwrap();
+        drop(held);
+        let refused = asked.join().unwrap().unwrap_err();
+        assert!(refused.to_string().contains("is being emptied"), "{refused}");
+    });
+    assert_eq!(node.0.store.vms().unwrap().len(), 1);
 }
