@@ -2,6 +2,7 @@
 
 mod measuring;
 
+use std::panic::resume_unwind;
 use std::time::Duration;
 
 use landfall_converge::measurement::DirtyMeasurement;
@@ -73,8 +74,9 @@ pub fn scenario(
     let sync = Duration::try_from_secs_f64(told.sync_ms / 1e3).unwrap_or_default();
     scenario.fixed_downtime = FIXED_DOWNTIME + sync;
     // A migration that has not arrived after sending all memory so many times never will.
-    let once = measured.memory.time_at(bandwidth).unwrap_or_default();
-    scenario.horizon = limits.time_limit.unwrap_or(once * 10) + Duration::from_secs(60);
+    let never = measured.memory.time_at(bandwidth).unwrap_or_default().saturating_mul(10);
+    let limit = limits.time_limit.unwrap_or(Duration::MAX);
+    scenario.horizon = never.min(limit).saturating_add(Duration::from_secs(60));
     scenario
 }
 
@@ -102,12 +104,18 @@ fn measurement(told: &Told) -> DirtyMeasurement {
 pub fn by_phase(scenario: &Scenario, policy: Policy) -> Vec<SimulatedRun> {
     let sweeps = |vcpu: &VcpuModel| matches!(vcpu.workload, Workload::Sweep { .. });
     let phases = if scenario.guest.vcpus.iter().any(sweeps) { &PHASES[..] } else { &[0.0] };
-    let run = |phase: &f64| {
+    let run = |phase: f64| {
         let mut scenario = Scenario { policy, ..scenario.clone() };
-        scenario.guest.vcpus.iter_mut().for_each(|vcpu| vcpu.phase = *phase);
+        scenario.guest.vcpus.iter_mut().for_each(|vcpu| vcpu.phase = phase);
         simulate(&scenario)
     };
-    let mut runs: Vec<_> = phases.iter().map(run).collect();
+    let mut runs = std::thread::scope(|scope| {
+        let begun: Vec<_> = phases.iter().map(|phase| scope.spawn(|| run(*phase))).collect();
+        let ended = begun
+            .into_iter()
+            .map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)));
+        ended.collect::<Vec<_>>()
+    });
     runs.sort_by_key(|run| (run.outcome != SimulatedOutcome::Completed, run.total));
     runs
 }
