@@ -1,6 +1,8 @@
 //! `landfall node`: the daemon of a host.
 
-use std::net::SocketAddr;
+mod file;
+
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
@@ -13,6 +15,12 @@ use crate::exit::Exit;
 use crate::host::via::Asked;
 use crate::host::{drain, nodes, token};
 
+use self::file::FileError;
+
+const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 7101);
+const DATA: &str = "/var/lib/landfall";
+const AT_A_TIME: u32 = 2;
+
 #[derive(Debug, Args)]
 #[command(
     args_conflicts_with_subcommands = true,
@@ -23,15 +31,19 @@ use crate::host::{drain, nodes, token};
 pub(crate) struct NodeArgs {
     #[command(subcommand)]
     command: Option<NodeCommand>,
+    /// The file that says all of this, in TOML: keys are called as the flags are, without the dashes before, and other nodes
+    /// stand in a table, `peers`. What a flag says counts.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// What the node is called.
-    #[arg(long, value_name = "NAME", required = true)]
+    #[arg(long, value_name = "NAME", required_unless_present = "config")]
     name: Option<NodeName>,
-    /// Where its API and its pages are, as 127.0.0.1:7101.
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7101")]
-    listen: SocketAddr,
-    /// The folder with everything that it keeps.
-    #[arg(long, value_name = "FOLDER", default_value = "/var/lib/landfall")]
-    data: PathBuf,
+    /// Where its API and its pages are; 127.0.0.1:7101 if not given.
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<SocketAddr>,
+    /// The folder with everything that it keeps; /var/lib/landfall if not given.
+    #[arg(long, value_name = "FOLDER")]
+    data: Option<PathBuf>,
     /// Another node, as b=https://host-b:7101; may be given several times. Its certificate must be for that name.
     #[arg(long, value_name = "NAME=URL", value_parser = peer)]
     peer: Vec<(NodeName, String)>,
@@ -45,12 +57,12 @@ pub(crate) struct NodeArgs {
     /// Speak plain HTTP, and send guests over plain connections. Only on this machine.
     #[arg(long)]
     insecure: bool,
-    /// How many guests may leave at a time.
-    #[arg(long, value_name = "N", default_value = "2")]
-    max_outgoing: u32,
-    /// How many guests may come in at a time.
-    #[arg(long, value_name = "N", default_value = "2")]
-    max_incoming: u32,
+    /// How many guests may leave at a time; 2 if not given.
+    #[arg(long, value_name = "N")]
+    max_outgoing: Option<u32>,
+    /// How many guests may come in at a time; 2 if not given.
+    #[arg(long, value_name = "N")]
+    max_incoming: Option<u32>,
     /// The most that all migrations from here may send a second, together, as in 125MB/s; as much as the link takes if not
     /// given.
     #[arg(long, value_name = "RATE")]
@@ -82,32 +94,41 @@ fn peer(text: &str) -> Result<(NodeName, String), String> {
 }
 
 pub(crate) fn node(args: NodeArgs) -> Result<Exit, CliError> {
-    let name = match (args.command, args.name) {
-        (Some(NodeCommand::List(args)), _) => return nodes::list(&args),
-        (Some(NodeCommand::Drain(args)), _) => return drain::drain(&args),
-        (Some(NodeCommand::Undrain(args)), _) => return drain::undrain(&args),
-        (Some(NodeCommand::Token(command)), _) => return token::token(&command),
-        (None, Some(name)) => name,
-        // The parser of arguments asks for one of the two.
-        (None, None) => return Ok(Exit::Error),
-    };
-    let daemon = Daemon {
-        name,
-        listen: args.listen,
-        data: args.data,
-        peers: args.peer,
-        reached_at: args.reached_at,
-        doors: match (args.identity, args.insecure) {
-            (Some(directory), _) => Doors::Identity(directory),
-            (None, true) => Doors::Plain,
-            (None, false) => return Err(NodeError::NoDoors.into()),
-        },
-        max_outgoing: args.max_outgoing,
-        max_incoming: args.max_incoming,
-        bandwidth: args.bandwidth,
-    };
+    match args.command {
+        Some(NodeCommand::List(args)) => return nodes::list(&args),
+        Some(NodeCommand::Drain(args)) => return drain::drain(&args),
+        Some(NodeCommand::Undrain(args)) => return drain::undrain(&args),
+        Some(NodeCommand::Token(command)) => return token::token(&command),
+        None => {}
+    }
+    let daemon = daemon(args)?;
     daemon.run(|line| println!("{line}")).map_err(NodeError::from)?;
     Ok(Exit::Done)
+}
+
+/// What the flags say, and where they say nothing, the file.
+fn daemon(args: NodeArgs) -> Result<Daemon, NodeError> {
+    let written = args.config.as_deref().map(file::read).transpose()?.unwrap_or_default();
+    let doors = match (args.identity, args.insecure) {
+        (Some(directory), _) => Doors::Identity(directory),
+        (None, true) => Doors::Plain,
+        (None, false) => match written.identity {
+            Some(directory) => Doors::Identity(directory),
+            None if written.insecure => Doors::Plain,
+            None => return Err(NodeError::NoDoors),
+        },
+    };
+    Ok(Daemon {
+        name: args.name.or(written.name).ok_or(NodeError::NoName)?,
+        listen: args.listen.or(written.listen).unwrap_or(LISTEN),
+        data: args.data.or(written.data).unwrap_or_else(|| DATA.into()),
+        peers: if args.peer.is_empty() { written.peers } else { args.peer },
+        reached_at: args.reached_at.or(written.reached_at),
+        doors,
+        max_outgoing: args.max_outgoing.or(written.max_outgoing).unwrap_or(AT_A_TIME),
+        max_incoming: args.max_incoming.or(written.max_incoming).unwrap_or(AT_A_TIME),
+        bandwidth: args.bandwidth.or(written.bandwidth),
+    })
 }
 
 /// Why a node did not run.
@@ -117,6 +138,10 @@ pub(crate) enum NodeError {
         "a node shows others who it is: give it a certificate with --identity FOLDER (`landfall cert` makes one), or try nodes on this machine alone with --insecure"
     )]
     NoDoors,
+    #[error("a node needs a name: say it with --name, or as 'name' in the file")]
+    NoName,
+    #[error(transparent)]
+    File(#[from] FileError),
     #[error(transparent)]
     Daemon(#[from] DaemonError),
 }

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::connect_info::IntoMakeServiceWithConnectInfo;
 use landfall_converge::ByteRate;
+use sd_notify::NotifyState;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -131,7 +132,17 @@ impl Daemon {
             None => address.to_string(),
         };
         let scheme = opened.scheme();
-        say(&format!("node {} answers at {scheme}{shown}/login?token={token}", self.name));
+        if self.tell_the_service_manager() {
+            // What is said now stands in a log that others may read.
+            let kept = self.data.join("token");
+            say(&format!(
+                "node {} answers at {scheme}{shown}; its token is in {}",
+                self.name,
+                kept.display()
+            ));
+        } else {
+            say(&format!("node {} answers at {scheme}{shown}/login?token={token}", self.name));
+        }
         let app: IntoMakeServiceWithConnectInfo<Router, Caller> =
             router(node.clone(), Keys { token, peer: opened.key() })
                 .into_make_service_with_connect_info();
@@ -149,6 +160,20 @@ impl Daemon {
             _ = ended.recv() => Ok(()),
             _ = interrupted.recv() => Ok(()),
         }
+    }
+
+    /// Whether there is one: systemd, where its unit is of `Type=notify`. It starts what needs the node once it answers.
+    fn tell_the_service_manager(&self) -> bool {
+        if std::env::var_os("NOTIFY_SOCKET").is_none() {
+            return false;
+        }
+        if let Err(error) = sd_notify::notify(&[NotifyState::Ready]) {
+            tracing::warn!(
+                "the service manager cannot be told that node {} answers: {error}",
+                self.name
+            );
+        }
+        true
     }
 
     /// Lets the commands of this user find the daemon. It works as well without.

@@ -16,6 +16,7 @@ mod migrate;
 mod monitor;
 mod nodes;
 mod operate;
+mod service;
 mod soak;
 mod tls;
 mod tokens;
