@@ -94,9 +94,9 @@ impl Readings {
             sent: Bytes(now.transferred.saturating_sub(last.transferred)),
             sent_pages: pages(now.pages.saturating_sub(last.pages), ram),
             remaining: Pages(ram.remaining / PAGE_SIZE),
-            idle: Duration::ZERO,
             fixed_downtime: Duration::ZERO,
             harvest: closed.then(|| self.close(now.rate, ram)),
+            ..Sample::default()
         })
     }
 

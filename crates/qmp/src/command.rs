@@ -22,6 +22,8 @@ pub enum Command {
     Stop,
     /// `cont`: lets the guest run again.
     Cont,
+    /// `system_powerdown`: presses the power button, and returns at once; what the guest makes of that is its own affair.
+    SystemPowerdown,
     /// `quit`: ends the machine; the reply is sent first.
     Quit,
     /// `migrate-set-capabilities`
@@ -98,6 +100,7 @@ names! {
     Self::QueryCpusFast => "query-cpus-fast",
     Self::Stop => "stop",
     Self::Cont => "cont",
+    Self::SystemPowerdown => "system_powerdown",
     Self::Quit => "quit",
     Self::MigrateSetCapabilities(_) => "migrate-set-capabilities",
     Self::QueryMigrateCapabilities => "query-migrate-capabilities",
@@ -159,6 +162,7 @@ impl Command {
             "query-cpus-fast" => Self::QueryCpusFast,
             "stop" => Self::Stop,
             "cont" => Self::Cont,
+            "system_powerdown" => Self::SystemPowerdown,
             "quit" => Self::Quit,
             "migrate-set-capabilities" => {
                 let items = arguments.array("capabilities")?;

@@ -15,6 +15,7 @@ fn every() -> Vec<Command> {
         Command::QueryCpusFast,
         Command::Stop,
         Command::Cont,
+        Command::SystemPowerdown,
         Command::Quit,
         Command::MigrateSetCapabilities(vec![state]),
         Command::QueryMigrateCapabilities,
@@ -57,9 +58,9 @@ fn every_name_is_listed_once_and_understood() {
 
 #[test]
 fn an_unknown_command_is_not_found() {
-    let error = parse("system_powerdown", json!({})).unwrap_err();
+    let error = parse("system_wakeup", json!({})).unwrap_err();
     assert_eq!(error.class, ErrorClass::CommandNotFound);
-    assert_eq!(error.desc, "The command system_powerdown has not been found");
+    assert_eq!(error.desc, "The command system_wakeup has not been found");
 }
 
 #[test]

@@ -41,7 +41,9 @@ pub use message::{
     Greeting, GreetingBody, Outcome, Reply, Request, SessionCommand, Version, VersionTriple,
 };
 pub use migration::{LandfallMigration, MigrationInfo, MigrationStatus, RamStats, SocketAddress};
-pub use parameters::{OnLimit, PageEncoding, Parameters, ParametersUpdate, Policy};
+pub use parameters::{
+    NO_BANDWIDTH_LIMIT, OnLimit, PageEncoding, Parameters, ParametersUpdate, Policy,
+};
 pub use server::{BindError, Handler, MonitorServer};
 pub use session::{Session, Step};
 pub use status::{CpuInfo, RunState, StatusInfo};

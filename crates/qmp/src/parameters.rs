@@ -54,6 +54,9 @@ pub enum PageEncoding {
     Zstd,
 }
 
+/// 1 TB/s, in the place of no limit for QEMU, which takes 0 for its default in some versions and for none in others.
+pub const NO_BANDWIDTH_LIMIT: u64 = 1_000_000_000_000;
+
 macro_rules! parameters {
     ($($(#[$doc:meta])* $field:ident: $type:ty = $default:expr, $name:literal $(with $with:literal)?;)*) => {
         /// The answer to `query-migrate-parameters`.

@@ -1,5 +1,6 @@
 //! A machine in a process of its own, and its guest's memory as seen from here.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -42,10 +43,10 @@ fn end(child: &mut Child) {
 }
 
 impl Machine {
-    /// Starts `program` and waits for its monitor at `socket`; what it says goes to a file beside the socket.
+    /// Starts a command and waits for its monitor at `socket`; what it says goes to a file beside the socket.
     pub(super) fn start(
         role: &'static str,
-        program: &Path,
+        command: &[OsString],
         arguments: &[String],
         socket: &Path,
     ) -> Result<Self, String> {
@@ -54,7 +55,7 @@ impl Machine {
         // The kernel ends it with the thread that starts it, which is this program's first.
         let child = Command::new("setpriv")
             .args(["--pdeathsig", "KILL", "--"])
-            .arg(program)
+            .args(command)
             .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())

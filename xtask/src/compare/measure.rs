@@ -12,6 +12,7 @@ use landfall_vmm::memory::GuestRam;
 use landfall_vmm::probe::{self, ControlBlock, Plan, VcpuRange};
 
 use super::contender::{Contender, Engine};
+use super::link::LinkKind;
 use super::machine::Machine;
 use super::result::Run;
 use super::row::Row;
@@ -34,6 +35,7 @@ pub(super) struct Setting<'a> {
     pub(super) memory: Bytes,
     pub(super) row: &'static Row,
     pub(super) bandwidth: ByteRate,
+    pub(super) link: LinkKind,
     pub(super) downtime_limit: Duration,
     pub(super) time_limit: Duration,
     /// The guest's clock, in Hz.

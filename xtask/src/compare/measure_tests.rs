@@ -27,6 +27,7 @@ fn every_row_fits_into_the_guest() {
             memory: super::super::MEMORY,
             row,
             bandwidth: ByteRate::new(1e8),
+            link: LinkKind::default(),
             downtime_limit: Duration::from_millis(300),
             time_limit: Duration::from_secs(60),
             ticks_per_second: 1_000_000_000,

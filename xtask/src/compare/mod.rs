@@ -5,6 +5,7 @@
 
 mod contender;
 mod figures;
+mod link;
 mod machine;
 mod measure;
 mod page;
@@ -25,6 +26,7 @@ use landfall_converge::{ByteRate, Bytes};
 use landfall_vmm::kvm;
 
 use self::contender::{Contender, Engine};
+use self::link::LinkKind;
 use self::measure::{Setting, measure};
 use self::result::{Cell, Comparison, Entry, Host, Settings};
 use self::row::{ROWS, Row};
@@ -49,6 +51,9 @@ pub(crate) struct CompareArgs {
         default_value = "40MB/s,125MB/s,400MB/s"
     )]
     bandwidth: Vec<ByteRate>,
+    /// What keeps bytes back.
+    #[arg(long, value_name = "KIND", value_enum, default_value_t)]
+    link: LinkKind,
     /// Runs of each contender.
     #[arg(long, value_name = "N", default_value = "5")]
     runs: NonZeroU32,
@@ -81,6 +86,7 @@ fn duration(text: &str) -> Result<Duration, String> {
 struct Matrix {
     rows: Vec<&'static Row>,
     bandwidths: Vec<ByteRate>,
+    link: LinkKind,
     contenders: Vec<Contender>,
     runs: u32,
     time_limit: Duration,
@@ -91,15 +97,16 @@ impl Matrix {
         let all = |given: &[Contender]| {
             if given.is_empty() { Contender::ALL.to_vec() } else { given.to_vec() }
         };
-        let contenders = all(&args.contenders);
+        let (contenders, link) = (all(&args.contenders), args.link);
         if args.quick {
             let bandwidths = vec![ByteRate::new(125e6)];
             let time_limit = Duration::from_secs(45);
-            return Self { rows: vec![&ROWS[0]], bandwidths, contenders, runs: 3, time_limit };
+            let rows = vec![&ROWS[0]];
+            return Self { rows, bandwidths, link, contenders, runs: 3, time_limit };
         }
         let rows = if args.rows.is_empty() { ROWS.iter().collect() } else { args.rows.clone() };
         let (bandwidths, time_limit) = (args.bandwidth.clone(), args.time_limit);
-        Self { rows, bandwidths, contenders, runs: args.runs.get(), time_limit }
+        Self { rows, bandwidths, link, contenders, runs: args.runs.get(), time_limit }
     }
 }
 
@@ -129,7 +136,7 @@ fn compare_into(workspace: &Workspace, mut matrix: Matrix, out: &Path) -> Result
     let ticks_per_second = kvm::tsc_frequency().map_err(|error| error.to_string())?;
     let mut comparison = Comparison {
         host: Host::of_this(qemu.ok(), ticks_per_second),
-        settings: Settings::new(MEMORY, DOWNTIME_LIMIT, matrix.time_limit, matrix.runs),
+        settings: Settings::new(MEMORY, DOWNTIME_LIMIT, &matrix),
         notes,
         cells: Vec::new(),
     };
@@ -142,6 +149,7 @@ fn compare_into(workspace: &Workspace, mut matrix: Matrix, out: &Path) -> Result
                 memory: MEMORY,
                 row,
                 bandwidth,
+                link: matrix.link,
                 downtime_limit: DOWNTIME_LIMIT,
                 time_limit: matrix.time_limit,
                 ticks_per_second,

@@ -76,7 +76,7 @@ pub(super) fn page(comparison: &Comparison) -> String {
                 p {
                     (Bytes(settings.memory_bytes)) " of memory, both ends on one machine, a downtime of "
                     (time(settings.downtime_limit_ms)) " allowed, " (settings.runs) " runs of each in turns, at most "
-                    (time(settings.time_limit_ms)) " each. Bars are medians, thin lines go from the least to the most, a "
+                    (time(settings.time_limit_ms)) " each. " (settings.link.sentence()) " Bars are medians, thin lines go from the least to the most, a "
                     "hollow mark is what the simulator says."
                 }
                 p.muted {

@@ -7,8 +7,10 @@ use std::time::Duration;
 use landfall_converge::{Bytes, Throttle};
 use serde::Serialize;
 
+use super::Matrix;
 use super::contender::Contender;
 use super::figures::Figure;
+use super::link::LinkKind;
 use super::measure::Setting;
 use super::prediction::{Prediction, predict};
 
@@ -59,20 +61,18 @@ pub(super) struct Settings {
     pub(super) downtime_limit_ms: f64,
     pub(super) time_limit_ms: f64,
     pub(super) runs: u32,
+    /// What kept bytes back, as on the command line.
+    pub(super) link: LinkKind,
 }
 
 impl Settings {
-    pub(super) fn new(
-        memory: Bytes,
-        downtime_limit: Duration,
-        time_limit: Duration,
-        runs: u32,
-    ) -> Self {
+    pub(super) fn new(memory: Bytes, downtime_limit: Duration, matrix: &Matrix) -> Self {
         Self {
             memory_bytes: memory.0,
             downtime_limit_ms: downtime_limit.as_secs_f64() * 1000.0,
-            time_limit_ms: time_limit.as_secs_f64() * 1000.0,
-            runs,
+            time_limit_ms: matrix.time_limit.as_secs_f64() * 1000.0,
+            runs: matrix.runs,
+            link: matrix.link,
         }
     }
 }

@@ -4,11 +4,14 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use landfall_converge::ByteRate;
 use landfall_qmp::{
-    Capability, CapabilityState, ClientError, Command as Qmp, ParametersUpdate, Policy,
+    Capability, CapabilityState, ClientError, Command as Qmp, NO_BANDWIDTH_LIMIT, ParametersUpdate,
+    Policy,
 };
 
 use super::contender::{Contender, Engine};
+use super::link::Link;
 use super::machine::Machine;
 use super::measure::Setting;
 use crate::command::output;
@@ -34,6 +37,8 @@ pub(super) struct Ends {
     uri: String,
     folder: PathBuf,
     steering: Option<Steering>,
+    // Dropped last: nobody is left who talks over it.
+    link: Link,
 }
 
 impl Ends {
@@ -43,7 +48,8 @@ impl Ends {
         engine: Engine,
         folder: &Path,
     ) -> Result<Self, String> {
-        let uri = format!("unix:{}", folder.join("migration").display());
+        let link = Link::new(setting.link, setting.bandwidth)?;
+        let uri = link.uri(folder);
         let program = match engine {
             Engine::Qemu => Path::new(QEMU),
             Engine::Landfall => setting.landfall,
@@ -54,12 +60,12 @@ impl Ends {
                 Engine::Qemu => qemu_arguments(setting, &socket, incoming),
                 Engine::Landfall => landfall_arguments(setting, &socket, incoming),
             };
-            Machine::start(role, program, &arguments, &socket)
+            Machine::start(role, &link.command(program), &arguments, &socket)
         };
         let destination = start("destination", Some(&uri))?;
         let source = start("source", None)?;
         let folder = folder.to_owned();
-        Ok(Self { source, destination, uri, folder, steering: None })
+        Ok(Self { source, destination, uri, folder, steering: None, link })
     }
 
     /// Sets everything, so that only [`Ends::migrate`] is left.
@@ -68,7 +74,8 @@ impl Ends {
         setting: &Setting<'_>,
         contender: Contender,
     ) -> Result<(), String> {
-        let result = prepare(&mut self.source, setting, contender);
+        let result =
+            prepare(&mut self.source, setting, self.link.limit(setting.bandwidth), contender);
         result.map_err(|error| self.source.blamed(&error))?;
         if contender == Contender::Pilot {
             self.steering = Some(Steering::start(setting, &self.folder)?);
@@ -188,6 +195,7 @@ fn landfall_arguments(setting: &Setting<'_>, socket: &Path, incoming: Option<&st
 fn prepare(
     source: &mut Machine,
     setting: &Setting<'_>,
+    limit: Option<ByteRate>,
     contender: Contender,
 ) -> Result<(), ClientError> {
     let auto_converge = match contender {
@@ -204,8 +212,12 @@ fn prepare(
         capabilities.push(CapabilityState { capability: Capability::Xbzrle, state: true });
     }
     source.client.execute(&Qmp::MigrateSetCapabilities(capabilities))?;
+    let no_limit = match contender.engine() {
+        Engine::Qemu => NO_BANDWIDTH_LIMIT,
+        Engine::Landfall => 0,
+    };
     let mut parameters = ParametersUpdate {
-        max_bandwidth: Some(setting.bandwidth.bytes_per_second() as u64),
+        max_bandwidth: Some(limit.map_or(no_limit, |rate| rate.bytes_per_second() as u64)),
         downtime_limit: Some(setting.downtime_limit),
         ..ParametersUpdate::default()
     };
