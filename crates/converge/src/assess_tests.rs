@@ -21,7 +21,6 @@ fn verdict(policy: Policy, limits: Limits, dirties: u64, carries: u64) -> Verdic
             sent: sent.bytes(),
             sent_pages: sent,
             remaining: Pages(100_000),
-            idle: Duration::ZERO,
             fixed_downtime: Duration::from_millis(5),
             harvest: Some(Harvest {
                 elapsed: tick,
@@ -34,6 +33,7 @@ fn verdict(policy: Policy, limits: Limits, dirties: u64, carries: u64) -> Verdic
                 ended_pass: true,
                 ..Harvest::default()
             }),
+            ..Sample::default()
         });
     }
     controller.verdict().clone()

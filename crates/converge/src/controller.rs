@@ -90,6 +90,14 @@ impl Controller {
         self
     }
 
+    /// The same for a migration in which pages that are sent again may go as what has changed in them: nobody is held
+    /// back before it was seen what that takes.
+    #[must_use]
+    pub fn with_deltas(mut self) -> Self {
+        self.estimator.bandwidth.expect_deltas();
+        self
+    }
+
     /// Changes the limits of a migration under way. A throttle in force that exceeds them changes with the next step.
     pub fn set_limits(&mut self, limits: Limits) {
         self.limits = limits;

@@ -51,6 +51,7 @@ prop_compose! {
     fn wild_sample()(
         times in [wild_time(), wild_time()],
         counts in [wild_number(), wild_number(), wild_number()],
+        resent in [wild_number(), wild_number()],
         pass in any::<u32>(),
         harvest in prop::option::of(wild_harvest()),
     ) -> Sample {
@@ -59,6 +60,8 @@ prop_compose! {
             pass,
             sent: Bytes(counts[0]),
             sent_pages: Pages(counts[1]),
+            resent: Bytes(resent[0]),
+            resent_pages: Pages(resent[1]),
             remaining: Pages(counts[2]),
             idle: Duration::ZERO,
             fixed_downtime: times[1],
@@ -93,10 +96,12 @@ proptest! {
     #[test]
     fn whatever_is_measured_nothing_overflows_and_every_number_is_one(
         policy in any_policy(),
+        deltas in any::<bool>(),
         limits in any_limits(),
         samples in prop::collection::vec(wild_sample(), 0..60),
     ) {
-        let mut controller = controller(policy, limits);
+        let controller = controller(policy, limits);
+        let mut controller = if deltas { controller.with_deltas() } else { controller };
         for sample in samples {
             let fixed = sample.fixed_downtime;
             let decision = controller.step(sample);
@@ -251,7 +256,6 @@ fn sweeping(dirtied: u64, sent: u64, pass: u32) -> Sample {
         sent: Pages(sent).bytes(),
         sent_pages: Pages(sent),
         remaining: Pages(40_000),
-        idle: Duration::ZERO,
         fixed_downtime: Duration::from_millis(5),
         harvest: Some(Harvest {
             elapsed: Duration::from_millis(50),
@@ -261,6 +265,7 @@ fn sweeping(dirtied: u64, sent: u64, pass: u32) -> Sample {
             window: DirtyWindow { guest_ran: Duration::from_millis(50), distinct: Pages(dirtied) },
             ..Harvest::default()
         }),
+        ..Sample::default()
     }
 }
 

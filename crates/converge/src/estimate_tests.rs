@@ -182,3 +182,33 @@ fn before_anything_left_the_downtime_is_never() {
     observe(&mut estimator, &sending(0), 1);
     assert_eq!(estimator.public().expected_downtime, NEVER);
 }
+
+#[test]
+fn what_a_page_takes_is_known_from_the_first_that_are_sent_again() {
+    let mut estimator = estimator();
+    estimator.bandwidth.expect_deltas();
+    observe(&mut estimator, &sending(100), 10);
+    assert!(!estimator.bandwidth.knows_cost());
+    // Most of it left in the first pass, and the rest was 5000 pages of 128 bytes each.
+    let mixed =
+        Sample { pass: 2, resent: Bytes(5_000 * 128), resent_pages: Pages(5_000), ..sending(100) };
+    observe(&mut estimator, &mixed, 1);
+    assert!(estimator.bandwidth.knows_cost());
+    let pages = estimator.bandwidth.pages_per_second();
+    assert!((pages / (25_600.0 * 32.0) - 1.0).abs() < 0.02, "{pages}");
+    // One sample promises nothing yet.
+    let promised = estimator.bandwidth.cautious_pages_per_second();
+    assert!(promised < 25_600.0 * 1.01, "{promised}");
+}
+
+#[test]
+fn also_a_slow_link_makes_known_what_a_page_takes() {
+    let mut estimator = estimator();
+    estimator.bandwidth.expect_deltas();
+    observe(&mut estimator, &sending(1), 10);
+    let few = Sample { pass: 2, resent: Bytes(13 * 4096), resent_pages: Pages(13), ..sending(1) };
+    observe(&mut estimator, &few, 4);
+    assert!(!estimator.bandwidth.knows_cost());
+    observe(&mut estimator, &few, 1);
+    assert!(estimator.bandwidth.knows_cost());
+}

@@ -15,6 +15,10 @@ pub struct Sample {
     pub sent: Bytes,
     /// Pages that left with those bytes, in whatever encoding.
     pub sent_pages: Pages,
+    /// Those of `sent` that left in passes after the first; zero where that is not known.
+    pub resent: Bytes,
+    /// Pages that left with `resent`.
+    pub resent_pages: Pages,
     /// The part of `elapsed` in which there was nothing to send; zero where that is not known.
     pub idle: Duration,
     /// Pages still dirty: what would have to be sent if the guest stopped now.

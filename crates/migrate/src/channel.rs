@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustls::ServerConfig;
+use socket2::SockRef;
 
 use crate::options::Uri;
 use crate::security::{Security, SecurityError};
@@ -117,6 +118,16 @@ impl Channel {
             socket.set_read_timeout(read)?;
             socket.set_write_timeout(write)
         })
+    }
+
+    /// Lets no more than `bytes` wait in the kernel for their turn to be sent, however much room it has. A Unix socket has
+    /// no such bound, and needs none: what is written there has arrived.
+    pub(crate) fn bound_unsent(&self, bytes: u32) -> io::Result<()> {
+        match self {
+            Self::Tcp(socket) => SockRef::from(socket).set_tcp_notsent_lowat(bytes),
+            Self::Tls(tls) => SockRef::from(&tls.socket).set_tcp_notsent_lowat(bytes),
+            Self::Unix(_) => Ok(()),
+        }
     }
 
     /// Says that nothing more will be written, and reads away what still comes until the other side ends too, for `time`

@@ -17,6 +17,7 @@ mod handing_over;
 mod precopy;
 mod run;
 mod sender;
+mod unsent;
 
 use crate::control::Control;
 use crate::machine::Source;

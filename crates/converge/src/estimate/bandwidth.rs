@@ -15,6 +15,8 @@ const LEAST_MEASURED: f64 = 0.08;
 const LONGEST_STRETCH: f64 = 0.15;
 /// The time in which a change of the link is believed.
 const SMOOTHING: f64 = 0.4;
+/// So many pages say what a page costs.
+const ENOUGH_PAGES: f64 = 64.0;
 /// Nothing leaving for so long means that the link is stalled.
 const STALLED_AFTER: Duration = Duration::from_secs(1);
 
@@ -25,16 +27,29 @@ const STALLED_AFTER: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug)]
 pub(crate) struct Bandwidth {
     drained_is_idle: bool,
+    /// What a page takes when it is sent again is learned from those that were: it may be much less than a page.
+    expects_deltas: bool,
     bytes_per_second: f64,
     deviation: f64,
     bytes_per_page: f64,
     /// How far off that was of late.
     cost_deviation: f64,
+    /// The time from which that is known.
+    cost_measured: f64,
     measured: f64,
     silent: Duration,
     /// The pass under way when the previous sample was taken.
     pass: u32,
     stretch: Stretch,
+    resent: Resent,
+}
+
+/// What was sent again since the cost of a page was believed last.
+#[derive(Clone, Copy, Debug, Default)]
+struct Resent {
+    bytes: f64,
+    pages: f64,
+    seconds: f64,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -52,14 +67,17 @@ impl Bandwidth {
     pub(crate) fn new(drained_is_idle: bool) -> Self {
         Self {
             drained_is_idle,
+            expects_deltas: false,
             bytes_per_second: 0.0,
             deviation: 0.0,
             bytes_per_page: PAGE_SIZE as f64,
             cost_deviation: 0.0,
+            cost_measured: 0.0,
             measured: 0.0,
             silent: Duration::ZERO,
             pass: 0,
             stretch: Stretch::default(),
+            resent: Resent::default(),
         }
     }
 
@@ -73,6 +91,9 @@ impl Bandwidth {
         self.stretch.seconds += sample.elapsed.as_secs_f64();
         self.stretch.bytes += sample.sent.0 as f64;
         self.stretch.pages += sample.sent_pages.0 as f64;
+        self.resent.bytes += sample.resent.0 as f64;
+        self.resent.pages += sample.resent_pages.0 as f64;
+        self.resent.seconds += sample.elapsed.as_secs_f64();
         self.stretch.idle += sample.idle.as_secs_f64();
         self.stretch.drained |= drained;
         self.stretch.in_first_pass |= self.pass <= 1;
@@ -116,13 +137,35 @@ impl Bandwidth {
             let weight = if self.bytes_per_second == 0.0 { 1.0 } else { weight / 4.0 };
             self.bytes_per_second += weight * (seen - self.bytes_per_second);
         }
-        if past_first_pass && stretch.pages >= 64.0 {
+        if self.expects_deltas && self.resent.pages >= ENOUGH_PAGES {
+            let resent = std::mem::take(&mut self.resent);
+            self.cost_measured += resent.seconds;
+            // What was believed of it before anything was sent again is not worth a mean.
+            let weight = weight.max(resent.seconds / self.cost_measured);
+            self.believe_cost(resent.bytes / resent.pages, weight);
+        } else if !self.expects_deltas && past_first_pass && stretch.pages >= ENOUGH_PAGES {
             // Pages that are sent again say what a dirty page costs; in the first pass zero pages would distort it.
-            let bounded = per_page.clamp(PAGE_SIZE as f64 / 16.0, PAGE_SIZE as f64 * 1.25);
-            let off = bounded - self.bytes_per_page;
-            self.cost_deviation += weight * (off.abs() - self.cost_deviation);
-            self.bytes_per_page += weight * off;
+            self.believe_cost(per_page, weight);
         }
+    }
+
+    fn believe_cost(&mut self, per_page: f64, weight: f64) {
+        // Whole pages that were cheap were of zeros, and the next may not be; what has changed in one may well be little.
+        let cheapest = if self.expects_deltas { 64.0 } else { 16.0 };
+        let bounded = per_page.clamp(PAGE_SIZE as f64 / cheapest, PAGE_SIZE as f64 * 1.25);
+        let off = bounded - self.bytes_per_page;
+        self.cost_deviation += weight * (off.abs() - self.cost_deviation);
+        self.bytes_per_page += weight * off;
+    }
+
+    /// Pages that are sent again may go as what has changed in them.
+    pub(crate) fn expect_deltas(&mut self) {
+        self.expects_deltas = true;
+    }
+
+    /// Whether it is known what a page takes that is sent again.
+    pub(crate) fn knows_cost(&self) -> bool {
+        !self.expects_deltas || self.cost_measured > 0.0
     }
 
     /// Wire bytes per second.

@@ -151,6 +151,9 @@ impl Adaptive {
         if !at_the_floor && !stuck {
             return None;
         }
+        if !at.estimator.bandwidth.knows_cost() {
+            return None;
+        }
         self.peak = Peak::of(at);
         let plan = plan::cheapest(outlook, at.limits, &self.peak.by_vcpu)?;
         Some(self.hold(at, &plan))

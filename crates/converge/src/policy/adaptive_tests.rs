@@ -1,7 +1,7 @@
 use super::*;
 use crate::limits::Policy;
 use crate::sample::{DirtyWindow, Harvest, Sample};
-use crate::units::{Pages, Throttle};
+use crate::units::{PAGE_SIZE, Pages, Throttle};
 use crate::{Controller, Decision};
 
 const TICK: Duration = Duration::from_millis(50);
@@ -23,7 +23,6 @@ fn tick(pass: u32, remaining: u64, dirtied: u64, newly: u64) -> Sample {
         sent: Pages(LEAVE).bytes(),
         sent_pages: Pages(LEAVE),
         remaining: Pages(remaining),
-        idle: Duration::ZERO,
         fixed_downtime: Duration::from_millis(5),
         harvest: Some(Harvest {
             elapsed: TICK,
@@ -33,6 +32,7 @@ fn tick(pass: u32, remaining: u64, dirtied: u64, newly: u64) -> Sample {
             window: DirtyWindow { guest_ran: TICK, distinct: Pages(dirtied) },
             ..Harvest::default()
         }),
+        ..Sample::default()
     }
 }
 
@@ -51,6 +51,43 @@ fn nobody_is_held_back_while_pages_wait_that_the_guest_does_not_touch() {
     }
     // The second pass begins: now they have been sent, and each further wait is in vain.
     assert!(throttled_by(&controller.step(tick(2, 32_768, DIRTIED, LEAVE))).is_some());
+}
+
+/// A tick of the second pass in which each page that left took so many bytes.
+fn again(bytes_per_page: u64) -> Sample {
+    let sent = Pages(LEAVE).bytes();
+    let resent_pages = Pages(sent.0 / bytes_per_page);
+    Sample {
+        resent: sent,
+        resent_pages,
+        sent_pages: resent_pages,
+        ..tick(2, 32_768, DIRTIED, LEAVE)
+    }
+}
+
+#[test]
+fn nobody_is_held_back_before_it_was_seen_what_a_page_takes_that_is_sent_again() {
+    let mut controller = controller().with_deltas();
+    for _ in 0..40 {
+        controller.step(tick(1, 60_000, DIRTIED, LEAVE));
+    }
+    // Whatever the link carries of whole pages, it has carried none for the second time.
+    let first_of_second = tick(2, 32_768, DIRTIED, LEAVE);
+    assert_eq!(controller.step(first_of_second), Decision::KeepOn);
+    assert!(throttled_by(&controller.step(again(PAGE_SIZE))).is_some());
+}
+
+#[test]
+fn a_guest_that_changes_little_of_each_page_is_not_held_back() {
+    let mut controller = controller().with_deltas();
+    for _ in 0..40 {
+        controller.step(tick(1, 60_000, DIRTIED, LEAVE));
+    }
+    for index in 0..40 {
+        // Sixteen times as many pages leave as would whole.
+        let decision = controller.step(again(PAGE_SIZE / 16));
+        assert_eq!(throttled_by(&decision), None, "{index}: {}", controller.reason());
+    }
 }
 
 #[test]

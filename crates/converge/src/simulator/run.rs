@@ -280,9 +280,9 @@ impl<'a> Run<'a> {
             sent: std::mem::take(&mut self.sample_sent),
             sent_pages: std::mem::take(&mut self.sample_pages),
             remaining: self.memory.remaining(),
-            idle: Duration::ZERO,
             fixed_downtime: self.scenario.fixed_downtime,
             harvest,
+            ..Sample::default()
         }
     }
 

@@ -110,18 +110,23 @@ fn serve(source: &UnixStream, destination: &UnixStream, line: Line) -> io::Resul
     for (from, to) in [(source, destination), (destination, source)] {
         let (from, to, line) = (from.try_clone()?, to.try_clone()?, Arc::clone(&line));
         thread::spawn(move || {
-            // However it ended, both sides see the end.
             let _ = pass_on(&from, &to, &line);
-            end(&from);
-            end(&to);
+            if lock(&line).severed {
+                end(&from, Shutdown::Both);
+                end(&to, Shutdown::Both);
+            } else {
+                // Only this direction: what one side said last must reach the other, though it hears nothing any more.
+                end(&from, Shutdown::Read);
+                end(&to, Shutdown::Write);
+            }
         });
     }
     Ok(())
 }
 
-fn end(stream: &UnixStream) {
+fn end(stream: &UnixStream, how: Shutdown) {
     // Who has gone has ended it already.
-    let _ = stream.shutdown(Shutdown::Both);
+    let _ = stream.shutdown(how);
 }
 
 fn lock(line: &Mutex<Line>) -> MutexGuard<'_, Line> {

@@ -13,6 +13,7 @@ use landfall_converge::{
 use super::costs::Costs;
 use super::ended::Ended;
 use super::sender::{Command, Counters};
+use super::unsent::Unsent;
 use crate::bucket::TokenBucket;
 use crate::channel::{Channel, ConnectError};
 use crate::control::{Control, Request};
@@ -126,6 +127,9 @@ pub(super) struct Run<'m> {
     walks: u32,
     next_tick: Instant,
     sampled: SampledAt,
+    unsent: Unsent,
+    /// Bytes and pages that had left when the first pass ended.
+    first_pass: Option<(u64, u64)>,
     harvested: HarvestedAt,
 }
 
@@ -168,6 +172,15 @@ impl Idle {
         self.ends(now);
         self.since = was_idle.then_some(now);
         std::mem::take(&mut self.total)
+    }
+}
+
+fn controller(options: &Options, guest: GuestShape) -> Controller {
+    let controller = Controller::new(options.policy, options.limits, guest);
+    let controller = controller.with_stepped(options.stepped);
+    match options.encoding {
+        EncodingChoice::Auto | EncodingChoice::Delta => controller.with_deltas(),
+        EncodingChoice::None | EncodingChoice::Lz4 | EncodingChoice::Zstd => controller,
     }
 }
 
@@ -222,8 +235,7 @@ impl<'m> Run<'m> {
         let shape = GuestShape { memory: memory.layout().pages(), vcpus: throttle.stolen().len() };
         let now = Instant::now();
         Self {
-            controller: Controller::new(options.policy, options.limits, shape)
-                .with_stepped(options.stepped),
+            controller: controller(options, shape),
             dirty: Arc::new(DirtySet::full(memory.layout())),
             window: WindowUnion::new(memory.layout()),
             heat: Arc::new(Heat::new(memory.layout())),
@@ -252,6 +264,8 @@ impl<'m> Run<'m> {
             walks: 0,
             next_tick: now + TICK,
             sampled: SampledAt { time: now, sent: 0, pages: 0 },
+            unsent: Unsent::default(),
+            first_pass: None,
             harvested: HarvestedAt { time: now, stolen: vec![Duration::ZERO; shape.vcpus] },
             options: options.clone(),
             machine,
@@ -374,6 +388,9 @@ impl<'m> Run<'m> {
     }
 
     pub(super) fn begin_pass(&mut self) -> Result<(), Ended> {
+        if self.pass == 1 {
+            self.first_pass = Some((self.counters.bytes(), self.counters.pages()));
+        }
         self.pass += 1;
         self.recorder.event(EventKind::Pass { pass: self.pass });
         self.progress.pass = self.pass;
@@ -467,11 +484,15 @@ impl<'m> Run<'m> {
         let harvest = if harvest { Some(self.harvest(ended_pass)?) } else { None };
         let now = Instant::now();
         let (sent, pages) = (self.counters.bytes(), self.counters.pages());
+        // What left in the first pass was sent for the first time.
+        let (bytes_before, pages_before) = self.first_pass.unwrap_or((u64::MAX, u64::MAX));
         let sample = Sample {
             elapsed: now - self.sampled.time,
             pass: self.pass,
             sent: Bytes(sent - self.sampled.sent),
             sent_pages: Pages(pages - self.sampled.pages),
+            resent: Bytes(sent.saturating_sub(bytes_before.max(self.sampled.sent))),
+            resent_pages: Pages(pages.saturating_sub(pages_before.max(self.sampled.pages))),
             idle: self.idle_time(now),
             remaining: self.dirty.pages(),
             fixed_downtime: self.costs.fixed_downtime(),
@@ -480,6 +501,8 @@ impl<'m> Run<'m> {
         let bandwidth = ByteRate::of(sample.sent, sample.elapsed);
         self.sampled = SampledAt { time: now, sent, pages };
         let decision = self.controller.step(sample);
+        let channels = self.link.as_ref().map(|link| &link.channels[..]).unwrap_or_default();
+        self.unsent.follow(self.controller.estimates().bandwidth, channels);
         match &decision {
             Decision::Throttle(throttles) => {
                 self.throttle.set(throttles);

@@ -11,11 +11,14 @@ use landfall_migrate::wire::{Encoding, Message, PageRun};
 
 use crate::guest::{Guest, Shape};
 use crate::place::{Folder, UnderWay, Waiting, migrate, narrow};
-use crate::proxy::{At, Fate, Proxy};
+use crate::proxy::{At, Fate, Proxy, Strike};
 use crate::speaking::Speaker;
 
 const CHOICES: [EncodingChoice; 4] =
     [EncodingChoice::Auto, EncodingChoice::Delta, EncodingChoice::Lz4, EncodingChoice::Zstd];
+
+/// How many channels, and which of them is struck: the first carries what is said, too.
+const PLACES: [[u16; 2]; 4] = [[1, 0], [2, 1], [4, 0], [4, 3]];
 
 fn assert_arrived(report: &Report) {
     assert_eq!(report.outcome, Outcome::Completed, "{:?}", report.reason);
@@ -25,7 +28,7 @@ fn assert_arrived(report: &Report) {
 #[test]
 fn a_busy_guest_arrives_whole_by_every_encoding_over_one_channel_and_several() {
     for encoding in CHOICES {
-        for channels in [1, 3] {
+        for channels in [1, 3, 8] {
             let destination = Waiting::at(&Uri::Tcp("127.0.0.1:0".to_owned()));
             let guest = Guest::running(&Shape::busy());
             let options = narrow(&destination.uri, Policy::Adaptive);
@@ -88,18 +91,23 @@ fn arrive(encoding: EncodingChoice) -> Report {
 #[test]
 fn encoded_pages_that_were_changed_on_their_way_are_never_believed() {
     for encoding in CHOICES {
-        for fate in [Fate::Corrupt, Fate::Cut] {
+        for (fate, [channels, struck]) in [Fate::Corrupt, Fate::Cut]
+            .into_iter()
+            .flat_map(|fate| PLACES.map(|place| (fate, place)))
+        {
             let folder = Folder::new();
             let destination = Waiting::at(&folder.socket("d"));
-            let at = At::EncodedPages;
-            let proxy = Proxy::new(&folder.socket("p"), &destination.uri, at, 2, fate);
+            let strike = Strike { channels, struck, at: At::EncodedPages, nth: 2, fate };
+            let proxy = Proxy::between(&folder.socket("p"), &destination.uri, strike);
             let guest = Guest::running(&Shape::busy());
             let options = narrow(&proxy.uri, Policy::Adaptive);
             let max_bandwidth = Some(ByteRate::new(15e6));
-            let report = migrate(&guest, &Options { encoding, max_bandwidth, ..options });
-            assert_eq!(report.outcome, Outcome::Failed, "{encoding:?}: {:?}", report.reason);
+            let report = migrate(&guest, &Options { channels, encoding, max_bandwidth, ..options });
+            let case = (fate, encoding, channels, struck);
+            assert_eq!(report.outcome, Outcome::Failed, "{case:?}: {:?}", report.reason);
             guest.assert_goes_on();
             drop(proxy);
+            destination.handle.cancel();
             destination.assert_nothing();
         }
     }
@@ -107,20 +115,25 @@ fn encoded_pages_that_were_changed_on_their_way_are_never_believed() {
 
 #[test]
 fn it_can_be_cancelled_in_the_middle_of_an_encoded_run() {
-    for encoding in CHOICES {
+    for (encoding, [channels, struck]) in
+        CHOICES.into_iter().flat_map(|encoding| PLACES.map(|place| (encoding, place)))
+    {
         let folder = Folder::new();
         let destination = Waiting::at(&folder.socket("d"));
-        let (at, fate) = (At::EncodedPages, Fate::Hold);
-        let proxy = Proxy::new(&folder.socket("p"), &destination.uri, at, 5, fate);
+        let strike = Strike { channels, struck, at: At::EncodedPages, nth: 3, fate: Fate::Hold };
+        let proxy = Proxy::between(&folder.socket("p"), &destination.uri, strike);
         let guest = Guest::running(&Shape::busy());
         let options = narrow(&proxy.uri, Policy::Adaptive);
         let max_bandwidth = Some(ByteRate::new(15e6));
-        let under_way = UnderWay::begin(&guest, Options { encoding, max_bandwidth, ..options });
+        let options = Options { channels, encoding, max_bandwidth, ..options };
+        let under_way = UnderWay::begin(&guest, options);
         proxy.wait();
         under_way.handle.cancel();
-        assert_eq!(under_way.report().outcome, Outcome::Cancelled);
+        let report = under_way.report();
+        assert_eq!(report.outcome, Outcome::Cancelled, "{encoding:?} {channels} {struck}");
         guest.assert_goes_on();
         drop(proxy);
+        destination.handle.cancel();
         destination.assert_nothing();
     }
 }
