@@ -1,5 +1,7 @@
 //! Guest memory: memfd-backed regions, with a bitmap of what the monitor itself writes.
 
+mod own_writes;
+
 use std::ffi::CStr;
 use std::fs::File;
 use std::ops::Range;
@@ -10,12 +12,13 @@ use landfall_converge::{Bytes, PAGE_SIZE};
 use landfall_migrate::machine::{
     DirtySink, GuestMemory, LayoutError, MachineError, MemoryLayout, PageIndex,
 };
-use vm_memory::bitmap::AtomicBitmap;
 use vm_memory::mmap::{MmapRegion, MmapRegionError};
 use vm_memory::{
     Bytes as _, FileOffset, GuestAddress, GuestMemoryBackend, GuestMemoryMmap, GuestMemoryRegion,
     GuestRegionMmap,
 };
+
+pub use self::own_writes::OwnWrites;
 
 /// Where the hole for devices begins on a PC; memory beyond it continues at 4 GiB.
 const HOLE_START: u64 = 3 << 30;
@@ -60,7 +63,7 @@ pub enum MemoryError {
 /// A guest's memory.
 #[derive(Debug)]
 pub struct GuestRam {
-    map: GuestMemoryMmap<AtomicBitmap>,
+    map: GuestMemoryMmap<OwnWrites>,
     layout: MemoryLayout,
     size: Bytes,
 }
@@ -110,7 +113,7 @@ impl GuestRam {
 
     /// The memory as the rust-vmm crates know it. Writes through it are in the monitor's bitmap.
     #[must_use]
-    pub fn map(&self) -> &GuestMemoryMmap<AtomicBitmap> {
+    pub fn map(&self) -> &GuestMemoryMmap<OwnWrites> {
         &self.map
     }
 
@@ -150,12 +153,8 @@ impl GuestRam {
     pub fn drain_own_writes(&self, sink: &mut dyn DirtySink) {
         for region in self.map.iter() {
             let first_word = region.start_addr().0 / PAGE_SIZE / 64;
-            let region: &MmapRegion<AtomicBitmap> = region;
-            for (word, bits) in (first_word..).zip(region.bitmap().get_and_reset()) {
-                if bits != 0 {
-                    sink.mark(word, bits);
-                }
-            }
+            let region: &MmapRegion<OwnWrites> = region;
+            region.bitmap().drain(|word, bits| sink.mark(first_word + word, bits));
         }
     }
 
@@ -201,14 +200,14 @@ fn signed(value: u64) -> Result<i64, MemoryError> {
     i64::try_from(value).map_err(|_| MemoryError::Outside { first: value / PAGE_SIZE, count: 0 })
 }
 
-fn region(range: &Range<u64>) -> Result<GuestRegionMmap<AtomicBitmap>, MemoryError> {
+fn region(range: &Range<u64>) -> Result<GuestRegionMmap<OwnWrites>, MemoryError> {
     let bytes = range.end - range.start;
     let file = memfd(c"landfall-guest", bytes)
         .map_err(|error| MemoryError::Allocate(Bytes(bytes), error))?;
     mapped(range, file)
 }
 
-fn mapped(range: &Range<u64>, file: File) -> Result<GuestRegionMmap<AtomicBitmap>, MemoryError> {
+fn mapped(range: &Range<u64>, file: File) -> Result<GuestRegionMmap<OwnWrites>, MemoryError> {
     let bytes = range.end - range.start;
     let size = usize::try_from(bytes).map_err(|_| MemoryError::Size(Bytes(bytes), Bytes(GRAIN)))?;
     let mapping =
@@ -218,15 +217,26 @@ fn mapped(range: &Range<u64>, file: File) -> Result<GuestRegionMmap<AtomicBitmap
 }
 
 fn memfd(name: &CStr, size: u64) -> std::io::Result<File> {
+    let flags = libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING;
     // SAFETY: the name is a valid C string and the flags are known to the kernel.
-    let fd = unsafe { libc::memfd_create(name.as_ptr(), libc::MFD_CLOEXEC) };
+    let fd = unsafe { libc::memfd_create(name.as_ptr(), flags) };
     if fd < 0 {
         return Err(std::io::Error::last_os_error());
     }
     // SAFETY: the descriptor was just made and nothing else owns it.
     let file = unsafe { File::from_raw_fd(fd) };
     file.set_len(size)?;
+    sealed(&file)?;
     Ok(file)
+}
+
+/// Fixes the length of `file` for good, whoever else may have it open: one page that is cut off would end this process,
+/// and the guest in it, with SIGBUS. The last seal keeps others from adding one that forbids writing.
+fn sealed(file: &File) -> std::io::Result<()> {
+    let seals = libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_SEAL;
+    // SAFETY: a plain call on a descriptor that `file` owns; seals concern the file, no memory of ours.
+    let result = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_ADD_SEALS, seals) };
+    if result == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) }
 }
 
 impl GuestMemory for GuestRam {

@@ -83,3 +83,22 @@ fn a_guests_memory_can_be_looked_at_and_written_to_by_its_file() {
     odd.set_len(4097).unwrap();
     assert!(matches!(GuestRam::of_file(odd), Err(MemoryError::Size(..))));
 }
+
+#[test]
+fn nobody_can_change_the_length_of_a_guests_memory_or_forbid_writing_to_it() {
+    let ram = GuestRam::new(Bytes(4 << 20)).unwrap();
+    let (behind, _, _) = ram.behind(PageIndex(0), 1).unwrap();
+    let path = format!("/proc/self/fd/{}", behind.file().as_raw_fd());
+    let stranger = File::options().read(true).write(true).open(path).unwrap();
+    for length in [0, 2 << 20, 6 << 20] {
+        let refused = stranger.set_len(length).unwrap_err();
+        assert_eq!(refused.raw_os_error(), Some(libc::EPERM), "{length} bytes");
+    }
+    // SAFETY: a plain call on a descriptor that `stranger` owns.
+    let added =
+        unsafe { libc::fcntl(stranger.as_raw_fd(), libc::F_ADD_SEALS, libc::F_SEAL_FUTURE_WRITE) };
+    assert_eq!(added, -1);
+    ram.store((4 << 20) - 8, 7).unwrap();
+    ram.zero_pages(PageIndex(1023), 1).unwrap();
+    assert_eq!(ram.load((4 << 20) - 8).unwrap(), 0);
+}

@@ -21,7 +21,8 @@ use std::sync::Arc;
 
 use virtio_queue::DescriptorChain;
 use vm_memory::GuestMemoryMmap;
-use vm_memory::bitmap::AtomicBitmap;
+
+use crate::memory::OwnWrites;
 
 pub(crate) use self::announcement::Announcement;
 pub(crate) use self::block::Block;
@@ -36,7 +37,7 @@ pub use self::saved::{SavedQueue, SavedVirtio};
 pub use self::tap::{NetChoice, NetError, ParseNetError};
 
 /// Guest memory in which every write of a device is noted.
-pub(crate) type DeviceMemory = GuestMemoryMmap<AtomicBitmap>;
+pub(crate) type DeviceMemory = GuestMemoryMmap<OwnWrites>;
 
 /// The device follows the standard, and not what was before it.
 pub(crate) const VERSION_1: u64 = 1 << 32;

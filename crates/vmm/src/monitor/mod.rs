@@ -290,6 +290,7 @@ impl Handler for Monitor {
             Command::QueryCpusFast => self.cpus(),
             Command::Stop => self.stop(),
             Command::Cont => self.cont(),
+            Command::SystemPowerdown => Err(QmpError::generic("The machine has no power button")),
             Command::Quit => Ok(self.quit()),
             Command::MigrateSetCapabilities(changes) => {
                 let mut state = self.state();

@@ -1,7 +1,7 @@
 //! The probe guest as a kernel that other monitors can boot: an ELF file with a PVH entry.
 //!
-//! The file holds guest memory as [`install`](super::install) leaves it, so that the guest begins with the very bytes with
-//! which it begins under Landfall, and [`check`](super::check) holds for it.
+//! The file holds guest memory as [`install`] leaves it, so that the guest begins with the very bytes with
+//! which it begins under Landfall, and [`check`](super::check()) holds for it.
 
 use std::ops::Range;
 
