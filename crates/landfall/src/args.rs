@@ -122,6 +122,10 @@ pub(crate) struct MigrateArgs {
     /// Return as soon as the migration is under way; it is named on the standard output stream. Between nodes.
     #[arg(long)]
     pub(crate) detach: bool,
+    /// A text for this request alone, such as a random one: given again with the same request, it follows the migration that was
+    /// begun then, and begins no second one. Between nodes.
+    #[arg(long, value_name = "KEY", conflicts_with = "check")]
+    pub(crate) idempotency_key: Option<landfall_node::model::IdempotencyKey>,
     #[command(flatten)]
     pub(crate) limits: MigrationLimitArgs,
     /// The most that may leave a second, as in 125MB/s or 10Gbit/s; as much as the link takes if not given.

@@ -9,7 +9,7 @@ use landfall_migrate::options::Uri;
 use landfall_migrate::report::Report;
 use landfall_node::model::{MigrationRequest, NodeName};
 use landfall_pilot::{Options, Pilot};
-use landfall_qmp::{Client, PageEncoding, Policy};
+use landfall_qmp::{Client, NO_BANDWIDTH_LIMIT, PageEncoding, Policy};
 use serde_json::Value;
 
 use crate::args::{Cli, Destination, MigrateArgs, Output, OutputArgs, Switch};
@@ -28,8 +28,6 @@ use crate::table::table;
 
 /// How long a machine may take to answer.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(10);
-/// 1 TB/s, in the place of no limit: QEMU takes 0 for its default in some versions and for none in others.
-const NO_BANDWIDTH_LIMIT: u64 = 1_000_000_000_000;
 
 pub(crate) fn migrate(args: &MigrateArgs) -> Result<Exit, CliError> {
     let uri = match &args.to {
@@ -39,7 +37,9 @@ pub(crate) fn migrate(args: &MigrateArgs) -> Result<Exit, CliError> {
     let limits = args.limits.of_socket().unwrap_or_else(|why| {
         Cli::command().error(clap::error::ErrorKind::InvalidValue, why).exit()
     });
-    for (given, flag) in [(args.check, "--check"), (args.detach, "--detach")] {
+    let keyed = args.idempotency_key.is_some();
+    let given = [(args.check, "--check"), (args.detach, "--detach"), (keyed, "--idempotency-key")];
+    for (given, flag) in given {
         if given {
             let why = "is for machines of a node; see `landfall plan` for one that is named by its socket";
             return Err(CliError::Flag { flag, why });

@@ -1,6 +1,7 @@
 //! A node's API, as a program asks it. All of it blocks.
 
 use std::io::{BufRead, BufReader, Lines};
+use std::path::Path;
 use std::time::Duration;
 
 use landfall_identity::IdentityError;
@@ -10,14 +11,17 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::api::KEY_HEADER;
 use crate::machines::chain;
-use crate::model::Check;
+use crate::model::{Check, IdempotencyKey};
 use crate::trust::{self, Trust};
 
 /// How long a node may take to answer: it may have to watch a guest, or to start a machine.
 const TIMEOUT: Duration = Duration::from_secs(60);
 /// How long it may take to be reached.
 const CONNECT: Duration = Duration::from_secs(5);
+/// What stands for the address where requests go over a socket.
+const HERE: &str = "http://localhost";
 
 /// Why a node did not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -59,7 +63,9 @@ pub enum ClientError {
 #[derive(Debug)]
 pub struct Client {
     address: String,
-    token: String,
+    /// What requests are sent to: the address, or what stands for it where there is a socket.
+    base: String,
+    token: Option<String>,
     http: Http,
 }
 
@@ -94,7 +100,21 @@ impl Client {
             why: trust::why(&error),
         };
         let http = http.map_err(failed)?;
-        Ok(Self { address, token: token.to_owned(), http })
+        Ok(Self { base: address.clone(), address, token: Some(token.to_owned()), http })
+    }
+
+    /// The node on this host that listens at `socket`, where the user is known and shows no token.
+    ///
+    /// # Errors
+    /// When the system gives no thread for it.
+    pub fn on_this_host(socket: &Path) -> Result<Self, ClientError> {
+        let address = socket.display().to_string();
+        let http = trust::client(None).timeout(None).unix_socket(socket).build();
+        let failed = |error: reqwest::Error| ClientError::Unreachable {
+            address: address.clone(),
+            why: trust::why(&error),
+        };
+        Ok(Self { http: http.map_err(failed)?, address, base: HERE.to_owned(), token: None })
     }
 
     /// Where the node is.
@@ -122,7 +142,7 @@ impl Client {
     ) -> Result<T, ClientError> {
         let url = reqwest::Url::parse_with_params(&self.at(path), query);
         let url = url.map_err(|error| self.unreachable(&error))?;
-        self.read(self.http.get(url).bearer_auth(&self.token).timeout(TIMEOUT))
+        self.read(self.opened(self.http.get(url)).timeout(TIMEOUT))
     }
 
     /// Has something done.
@@ -135,6 +155,23 @@ impl Client {
         body: &impl Serialize,
     ) -> Result<T, ClientError> {
         self.read(self.request(Method::POST, path).json(body))
+    }
+
+    /// Has something done that is not done twice should it be asked for again with the same key.
+    ///
+    /// # Errors
+    /// When the node does not answer, or refuses.
+    pub fn post_once<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+        key: Option<&IdempotencyKey>,
+    ) -> Result<T, ClientError> {
+        let request = self.request(Method::POST, path).json(body);
+        self.read(match key {
+            Some(key) => request.header(KEY_HEADER, key.as_str()),
+            None => request,
+        })
     }
 
     /// Has something changed.
@@ -162,7 +199,7 @@ impl Client {
     /// # Errors
     /// When the node does not answer, or refuses.
     pub fn events(&self, last: Option<u64>) -> Result<EventStream, ClientError> {
-        let mut request = self.http.get(self.at("events")).bearer_auth(&self.token);
+        let mut request = self.opened(self.http.get(self.at("events")));
         if let Some(last) = last {
             request = request.header("last-event-id", last);
         }
@@ -170,11 +207,18 @@ impl Client {
     }
 
     fn at(&self, path: &str) -> String {
-        format!("{}/api/v1/{path}", self.address)
+        format!("{}/api/v1/{path}", self.base)
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        self.http.request(method, self.at(path)).bearer_auth(&self.token).timeout(TIMEOUT)
+        self.opened(self.http.request(method, self.at(path))).timeout(TIMEOUT)
+    }
+
+    fn opened(&self, request: RequestBuilder) -> RequestBuilder {
+        match &self.token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        }
     }
 
     fn unreachable(&self, error: &(dyn std::error::Error + 'static)) -> ClientError {

@@ -16,12 +16,13 @@ use axum::Router;
 use axum::extract::connect_info::IntoMakeServiceWithConnectInfo;
 use landfall_converge::ByteRate;
 use sd_notify::NotifyState;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{SignalKind, signal};
 
 use self::doors::Opened;
 use crate::api::{Keys, router};
 use crate::http_peer::HttpPeer;
+use crate::local::{LocalDoor, LocalUser};
 use crate::machines::LocalMachines;
 use crate::model::NodeName;
 use crate::node::{Node, Setup};
@@ -126,7 +127,8 @@ impl Daemon {
         let address = listener.local_addr()?;
         let (mut ended, mut interrupted) =
             (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-        let _announced = self.announce(near(address), opened);
+        let local = self.open_on_this_host();
+        let _announced = self.announce(near(address), opened, local.as_ref().map(|(door, _)| door));
         let shown = match &self.reached_at {
             Some(host) => format!("{host}:{}", address.port()),
             None => address.to_string(),
@@ -143,9 +145,10 @@ impl Daemon {
         } else {
             say(&format!("node {} answers at {scheme}{shown}/login?token={token}", self.name));
         }
+        let app = router(node.clone(), Keys { token, peer: opened.key() });
+        let here = app.clone().into_make_service_with_connect_info::<LocalUser>();
         let app: IntoMakeServiceWithConnectInfo<Router, Caller> =
-            router(node.clone(), Keys { token, peer: opened.key() })
-                .into_make_service_with_connect_info();
+            app.into_make_service_with_connect_info();
         let serving = async {
             match &opened.server {
                 Some(config) => {
@@ -154,12 +157,32 @@ impl Daemon {
                 None => axum::serve(listener, app).await,
             }
         };
+        let serving_here = async {
+            match local {
+                Some((_door, listener)) => axum::serve(listener, here).await,
+                None => std::future::pending().await,
+            }
+        };
         // Watchers never hang up by themselves, so nobody is waited for.
         tokio::select! {
             served = serving => Ok(served?),
+            served = serving_here => Ok(served?),
             _ = ended.recv() => Ok(()),
             _ = interrupted.recv() => Ok(()),
         }
+    }
+
+    /// Opens the door for whoever works on this host. It works as well without, by the address and the token.
+    fn open_on_this_host(&self) -> Option<(LocalDoor, UnixListener)> {
+        let opened = LocalDoor::open(&self.data);
+        opened
+            .inspect_err(|error| {
+                tracing::warn!(
+                    "there is no socket for commands in {}: {error}; they use the address and the token",
+                    self.data.display()
+                );
+            })
+            .ok()
     }
 
     /// Whether there is one: systemd, where its unit is of `Type=notify`. It starts what needs the node once it answers.
@@ -177,12 +200,18 @@ impl Daemon {
     }
 
     /// Lets the commands of this user find the daemon. It works as well without.
-    fn announce(&self, address: SocketAddr, opened: &Opened) -> Option<Announced> {
+    fn announce(
+        &self,
+        address: SocketAddr,
+        opened: &Opened,
+        local: Option<&LocalDoor>,
+    ) -> Option<Announced> {
         let presence = Presence {
             name: self.name.clone(),
             address: format!("{}{address}", opened.scheme()),
             token: self.data.join("token"),
             authority: opened.authority(),
+            socket: local.map(|door| door.path().to_owned()),
             process: ProcessId::of(std::process::id())?,
         };
         let announced = presence::announce(&presence);

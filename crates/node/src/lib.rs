@@ -7,6 +7,7 @@ pub mod client;
 pub mod daemon;
 pub mod events;
 pub mod http_peer;
+mod local;
 pub mod machines;
 mod metrics;
 pub mod model;

@@ -22,6 +22,9 @@ pub struct Presence {
     /// The file with the certificate of the authority by which it is known; `null` where it speaks plain HTTP.
     #[serde(default)]
     pub authority: Option<PathBuf>,
+    /// The socket by which whoever works on this host needs no token; `null` where there is none.
+    #[serde(default)]
+    pub socket: Option<PathBuf>,
     /// The daemon's process.
     pub process: ProcessId,
 }
@@ -44,6 +47,8 @@ impl Drop for Announced {
 pub fn folder() -> io::Result<PathBuf> {
     let user = rustix::process::getuid().as_raw();
     let path = match std::env::var_os("XDG_RUNTIME_DIR") {
+        // Root's is the same for a service as for somebody who has logged in.
+        Some(folder) if user == 0 && folder == "/run/user/0" => PathBuf::from("/run/landfall"),
         Some(folder) => PathBuf::from(folder).join("landfall"),
         None if user == 0 => PathBuf::from("/run/landfall"),
         None => PathBuf::from(format!("/tmp/landfall-{user}")),

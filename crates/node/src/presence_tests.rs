@@ -5,7 +5,7 @@ use super::*;
 fn presence(name: &str, process: ProcessId) -> Presence {
     let address = "http://127.0.0.1:7101".to_owned();
     let token = "/a/token".into();
-    Presence { name: name.parse().unwrap(), address, token, authority: None, process }
+    Presence { name: name.parse().unwrap(), address, token, authority: None, socket: None, process }
 }
 
 #[test]

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use self::file::{File, Table};
 use crate::model::{
-    Drain, Migration, MigrationId, NodeName, Policy, PolicyName, Token, TokenName, VmName, VmRecord,
+    Drain, IdempotencyKey, Migration, MigrationId, NodeName, Policy, PolicyName, Token, TokenName,
+    VmName, VmRecord,
 };
 use crate::ownership::{Conflict, Ownership, Step};
 
@@ -20,10 +21,8 @@ const KEYS: Table = TableDefinition::new("idempotency_keys");
 const TOKENS: Table = TableDefinition::new("tokens");
 const NODE: Table = TableDefinition::new("node");
 
-/// Migrations kept; of older ones that are over, the record goes.
-const MOST_MIGRATIONS: usize = 2000;
-/// Idempotency keys kept.
-const MOST_KEYS: usize = 2000;
+/// Migrations kept; of older ones that are over, the record goes, and the key by which they were asked for.
+const MOST_MIGRATIONS: usize = if cfg!(test) { 20 } else { 2000 };
 
 /// Why the store did not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +57,17 @@ pub(crate) struct TokenRecord {
     pub(crate) token: Token,
     /// By what the secret is known again.
     pub(crate) sha256: String,
+}
+
+/// What was begun by an idempotency key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Begun {
+    /// The key.
+    pub(crate) key: IdempotencyKey,
+    /// By what the request is known again.
+    pub(crate) sha256: String,
+    /// What was begun.
+    pub(crate) migration: MigrationId,
 }
 
 /// The store of one node.
@@ -149,6 +159,32 @@ impl Store {
         self.0.put(MIGRATIONS, migration.id.as_str(), migration)
     }
 
+    /// Changes a migration's record in one step: `change` gets what is there and gives what shall be there.
+    ///
+    /// # Errors
+    /// When `change` refuses, or the file cannot be written; nothing is changed then.
+    pub fn change_migration<E: From<StoreError>>(
+        &self,
+        id: &MigrationId,
+        change: impl FnOnce(Option<Migration>) -> Result<Migration, E>,
+    ) -> Result<Migration, E> {
+        self.0.change(MIGRATIONS, id.as_str(), change)
+    }
+
+    /// Writes a new migration down, and by which key it was asked for.
+    ///
+    /// # Errors
+    /// When the file cannot be written; neither is kept then.
+    pub(crate) fn begin_migration(
+        &self,
+        migration: &Migration,
+        by: Option<&Begun>,
+    ) -> Result<(), StoreError> {
+        let Some(begun) = by else { return self.put_migration(migration) };
+        let record = (MIGRATIONS, migration.id.as_str(), migration);
+        self.0.put_both(record, (KEYS, begun.key.as_str(), begun))
+    }
+
     /// A name for the next migration from `node`, and room for its record.
     ///
     /// # Errors
@@ -161,6 +197,7 @@ impl Store {
         over.retain(|migration| migration.state.is_final());
         for migration in over.iter().skip(MOST_MIGRATIONS) {
             self.0.remove(MIGRATIONS, migration.id.as_str())?;
+            self.0.retain(KEYS, |begun: &Begun| begun.migration != migration.id)?;
         }
         // A node's name is shorter than a name may be by more than the longest number has digits, or the number alone is
         // the name.
@@ -235,29 +272,12 @@ impl Store {
         }
     }
 
-    /// What was begun by an idempotency key: the digest of the request, and its migration.
+    /// What was begun by an idempotency key.
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub fn by_key(&self, key: &str) -> Result<Option<(String, MigrationId)>, StoreError> {
-        self.0.one(KEYS, key)
-    }
-
-    /// Remembers what was begun by an idempotency key.
-    ///
-    /// # Errors
-    /// When the file cannot be written.
-    pub fn remember_key(
-        &self,
-        key: &str,
-        digest: &str,
-        migration: &MigrationId,
-    ) -> Result<(), StoreError> {
-        let known: Vec<(String, MigrationId)> = self.0.all(KEYS)?;
-        if known.len() >= MOST_KEYS {
-            self.0.clear(KEYS)?;
-        }
-        self.0.put(KEYS, key, &(digest, migration))
+    pub(crate) fn by_key(&self, key: &IdempotencyKey) -> Result<Option<Begun>, StoreError> {
+        self.0.one(KEYS, key.as_str())
     }
 }
 

@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
-use super::{Store, StoreError};
-use crate::model::{Policy, VmName, VmRecord};
+use super::{Begun, MOST_MIGRATIONS, Store, StoreError};
+use crate::model::{IdempotencyKey, Migration, MigrationState, Policy, VmName, VmRecord};
 use crate::ownership::{Conflict, Holding, Ownership, Step};
 
 fn store() -> (tempfile::TempDir, Store) {
@@ -19,6 +19,7 @@ fn record(name: &str) -> VmRecord {
         process: None,
         monitor: PathBuf::from("a.qmp"),
         trouble: None,
+        settlement: None,
     }
 }
 
@@ -92,11 +93,42 @@ fn own_policies_come_and_go() {
     assert!(store.policies().unwrap().is_empty());
 }
 
+fn migration(number: usize) -> Migration {
+    Migration {
+        id: format!("a-{number}").parse().unwrap(),
+        vm: name("web1"),
+        source: "a".parse().unwrap(),
+        target: "b".parse().unwrap(),
+        policy: "balanced".parse().unwrap(),
+        settings: Policy::built_in().remove(0).settings,
+        epoch: 2,
+        state: MigrationState::Completed,
+        reason: None,
+        requested_ms: 0,
+        began_ms: None,
+        ended_ms: None,
+        report: None,
+        cancel_requested: false,
+        settlement: None,
+    }
+}
+
 #[test]
-fn an_idempotency_key_remembers_what_it_was_used_for() {
+fn a_key_is_kept_for_as_long_as_what_it_has_begun() {
     let (_folder, store) = store();
-    let id = "a-1".parse().unwrap();
-    store.remember_key("k", "digest", &id).unwrap();
-    assert_eq!(store.by_key("k").unwrap(), Some(("digest".to_owned(), id)));
-    assert_eq!(store.by_key("other").unwrap(), None);
+    let key: IdempotencyKey = "deploy-17".parse().unwrap();
+    let first = migration(1);
+    let begun =
+        Begun { key: key.clone(), sha256: "digest".to_owned(), migration: first.id.clone() };
+    store.begin_migration(&first, Some(&begun)).unwrap();
+    for number in 2..=MOST_MIGRATIONS {
+        store.put_migration(&migration(number)).unwrap();
+    }
+    store.next_migration(&first.source).unwrap();
+    assert_eq!(store.by_key(&key).unwrap(), Some(begun));
+    assert_eq!(store.by_key(&"other".parse().unwrap()).unwrap(), None);
+    store.put_migration(&migration(MOST_MIGRATIONS + 1)).unwrap();
+    store.next_migration(&first.source).unwrap();
+    assert_eq!(store.migration(&first.id).unwrap(), None, "it is older than what is kept");
+    assert_eq!(store.by_key(&key).unwrap(), None);
 }

@@ -3,6 +3,7 @@
 use landfall_converge::{ByteRate, Bytes};
 use landfall_migrate::report::{Outcome, Report};
 
+use crate::model::MigrationView;
 use crate::quantities::milliseconds;
 
 /// What happened, in a sentence or two.
@@ -27,6 +28,13 @@ pub fn summary(report: &Report) -> String {
             format!("in doubt after {total}: it is not known which side has the guest")
         }
     }
+}
+
+/// Whether it has turned out who has a guest of which the bill says that this is in doubt.
+#[must_use]
+pub fn was_settled(migration: &MigrationView) -> bool {
+    let doubted = migration.report.as_ref().is_some_and(|it| it.outcome == Outcome::InDoubt);
+    doubted && migration.state.is_final()
 }
 
 fn stolen(report: &Report) -> String {

@@ -30,7 +30,7 @@ pub(crate) fn migrate(args: &MigrateArgs, target: &NodeName) -> Result<Exit, Cli
     }
     let interrupts = Interrupts::install()?;
     let begun: MigrationView = client
-        .post(&format!("vms/{vm}/migrations"), &request)
+        .post_once(&format!("vms/{vm}/migrations"), &request, args.idempotency_key.as_ref())
         .inspect_err(tell_check)
         .map_err(HostError::Client)?;
     if args.detach {

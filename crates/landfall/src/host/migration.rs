@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use landfall_migrate::report::Report;
 use landfall_node::client::Client;
-use landfall_node::model::{MigrationId, MigrationState, MigrationView, SettingsChange};
+use landfall_node::model::{
+    Decision, MigrationId, MigrationState, MigrationView, SettingsChange, Settlement,
+};
 use serde_json::json;
 
 use super::follow::{Followed, Follower, Spectator};
@@ -21,6 +23,7 @@ use crate::migrate::{json_of, write_report};
 use crate::migration::MigrationError;
 use crate::progress::View;
 use crate::quantities::milliseconds;
+use crate::summary::{summary, was_settled};
 
 /// Every migration from the node, the newest first.
 pub(crate) fn list(asked: &Asked) -> Result<Exit, CliError> {
@@ -68,13 +71,24 @@ fn text(view: &MigrationView) -> String {
         ("limits", settings::text(&view.settings)),
     ];
     lines.extend(view.reason.iter().map(|reason| ("because", reason.clone())));
+    lines.extend(view.settlement.iter().map(|settlement| ("decided", decided(settlement))));
     facts(&lines)
+}
+
+/// What an operator has decided, and what was known then.
+pub(super) fn decided(settlement: &Settlement) -> String {
+    let what = match settlement.decision {
+        Decision::Run => "that it runs here",
+        Decision::Discard => "that it is discarded here",
+    };
+    format!("by {}: {what}; known then: {}", settlement.whose(), settlement.known)
 }
 
 /// How far it has come, in a sentence.
 pub(super) fn state(view: &MigrationView) -> String {
     match &view.report {
-        Some(report) if view.state.is_final() => crate::summary::summary(report),
+        _ if was_settled(view) => view.state.name().to_owned(),
+        Some(report) if view.state.is_final() => summary(report),
         _ if view.progress.is_some() => View::of_node(view).to_string(),
         _ => view.state.name().to_owned(),
     }
@@ -96,7 +110,7 @@ pub(crate) fn watch(via: &Via, id: &MigrationId, ndjson: bool) -> Result<Exit, C
     finish(&client, &view, OutputArgs { output: Output::Table, full: false })
 }
 
-fn to_its_end(
+pub(super) fn to_its_end(
     client: &Arc<Client>,
     id: &MigrationId,
     spectator: &mut dyn Spectator,
@@ -174,10 +188,19 @@ pub(super) fn finish(
             }
         }
     }
-    if view.state == MigrationState::InDoubt {
+    if was_settled(view) {
         eprintln!(
-            "  what to do: see that node {} and its daemon run; the two find out who has the guest once they reach each other",
-            view.target
+            "  settled: {}{}",
+            view.state.name(),
+            view.reason.as_ref().map(|it| format!("; {it}")).unwrap_or_default()
+        );
+    }
+    if view.state == MigrationState::InDoubt {
+        let target = &view.target;
+        eprintln!(
+            "  what to do: see that node {target} and its daemon run; the two find out who has the guest once they reach each other. If \
+             it never comes back: `landfall vm settle {} run --node {}`",
+            view.vm, view.source
         );
     }
     Ok(exit(view.state))

@@ -9,6 +9,7 @@ pub(crate) mod migration;
 pub(crate) mod nodes;
 pub(crate) mod policy;
 pub(crate) mod settings;
+mod stop;
 pub(crate) mod token;
 pub(crate) mod via;
 pub(crate) mod vm;
@@ -19,7 +20,7 @@ use std::io;
 use std::path::PathBuf;
 
 use landfall_node::client::ClientError;
-use landfall_node::model::{MigrationId, PolicyName};
+use landfall_node::model::{MigrationId, PolicyName, VmName};
 
 use crate::exit::Exit;
 
@@ -52,6 +53,8 @@ pub(crate) enum HostError {
     NoPolicy(PolicyName),
     #[error("the migration {0} is not over")]
     NotOver(MigrationId),
+    #[error("the guest of '{0}' was asked to end, and has not within {1}")]
+    Runs(VmName, String),
     #[error("left while the migration {0} goes on")]
     Left(MigrationId),
 }
@@ -91,6 +94,12 @@ impl HostError {
             }
             Self::NotOver(id) => {
                 return Some(format!("wait for its end with `landfall migration watch {id}`"));
+            }
+            Self::Runs(name, _) => {
+                return Some(format!(
+                    "see in the guest what keeps it, wait longer with --timeout, or end it as if its power were cut: `landfall vm \
+                     stop {name} --force`"
+                ));
             }
             Self::Left(id) => {
                 return Some(format!("see how it ends with `landfall migration watch {id}`"));

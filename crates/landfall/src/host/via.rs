@@ -35,6 +35,8 @@ struct Found {
     address: String,
     token: PathBuf,
     trust: Option<Trust>,
+    /// The socket by which neither is needed.
+    socket: Option<PathBuf>,
 }
 
 /// What a node is asked for, and how the answer is written.
@@ -64,8 +66,11 @@ impl Asked {
 impl Via {
     /// A way to ask the node that is meant.
     pub(crate) fn client(&self) -> Result<Client, HostError> {
-        let Found { address, token: path, trust } =
+        let Found { address, token: path, trust, socket } =
             self.find(|| present().map_err(HostError::Present))?;
+        if let Some(socket) = socket.filter(|socket| socket.exists()) {
+            return Ok(Client::on_this_host(&socket)?);
+        }
         let token =
             fs::read_to_string(&path).map_err(|source| HostError::Token { path, source })?;
         Ok(Client::new(&address, token.trim(), trust.as_ref())?)
@@ -79,7 +84,7 @@ impl Via {
             None if tls => return Err(HostError::NoAuthority(address.to_owned())),
             _ => None,
         };
-        Ok(Found { address: address.to_owned(), token: token.to_owned(), trust })
+        Ok(Found { address: address.to_owned(), token: token.to_owned(), trust, socket: None })
     }
 
     fn here(&self, node: &Presence) -> Found {
@@ -89,6 +94,8 @@ impl Via {
             address: node.address.clone(),
             token: self.token_file.clone().unwrap_or_else(|| node.token.clone()),
             trust: authority.map(|authority| Trust { authority, name }),
+            // Whoever names what opens the node is to be known by that.
+            socket: node.socket.clone().filter(|_| self.token_file.is_none()),
         }
     }
 

@@ -8,6 +8,7 @@ fn present(names: &[&str]) -> Vec<Presence> {
         address: format!("http://127.0.0.1:{}", 7101 + port),
         token: format!("/{name}/token").into(),
         authority: None,
+        socket: Some(format!("/{name}/api.sock").into()),
         process: ProcessId { pid: 1, start_time: 1 },
     };
     names.iter().enumerate().map(presence).collect()
@@ -16,8 +17,9 @@ fn present(names: &[&str]) -> Vec<Presence> {
 fn find(node: Option<&str>, token: Option<&str>, names: &[&str]) -> Result<String, HostError> {
     let (node, token_file) = (node.map(str::to_owned), token.map(PathBuf::from));
     let via = Via { node, token_file, authority: None };
-    let Found { address, token, trust } = via.find(|| Ok(present(names)))?;
-    assert_eq!(trust, None);
+    let by_token = via.token_file.is_some();
+    let Found { address, token, trust, socket } = via.find(|| Ok(present(names)))?;
+    assert_eq!((trust, socket.is_none()), (None, by_token));
     Ok(format!("{address} {}", token.display()))
 }
 

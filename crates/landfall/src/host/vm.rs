@@ -3,16 +3,22 @@
 use std::fs;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 use landfall_converge::Throttle;
-use landfall_node::model::{MachineSpec, PolicyName, QemuSpec, VmName, VmSpec, VmView};
+use landfall_node::model::{
+    Decision, MachineSpec, PolicyName, QemuSpec, Settling, VmName, VmSpec, VmView,
+};
 use landfall_node::ownership::Holding;
 
 use super::HostError;
 use super::listing::{facts, or_dash, rows};
-use super::migration::state;
+use super::migrate::Line;
+use super::migration::{decided, state, to_its_end};
+use super::stop::{self, StopArgs};
 use super::via::{Asked, Via};
+use crate::args::Settlement;
 use crate::error::CliError;
 use crate::exit::Exit;
 
@@ -24,10 +30,12 @@ pub(crate) enum HostVmCommand {
     Show(ShowArgs),
     /// Starts a machine on a node: a new one from its description, or one that has stopped.
     Start(StartArgs),
-    /// Ends a machine of a node, as if its power were cut.
-    Stop(NameArgs),
+    /// Asks the guest of a machine to end, by its power button, and waits for that; with --force ends it as if its power were cut.
+    Stop(StopArgs),
     /// Gives a QEMU that runs already into a node's care.
     Adopt(AdoptArgs),
+    /// Decides over a machine in doubt on the side of a node, where the other node will not come back.
+    Settle(SettleArgs),
     /// Makes a node forget a machine that has stopped or left; an adopted QEMU runs on.
     Forget(NameArgs),
 }
@@ -74,6 +82,25 @@ pub(crate) struct AdoptArgs {
     via: Via,
 }
 
+#[derive(Debug, Args)]
+#[command(
+    after_help = "A machine is in doubt when the connection broke while it was being given away. Nodes that reach each other settle \
+    it by themselves. A guest that runs on both sides destroys its disks: see first that the other host is off, or ask there \
+    with `landfall vm show`."
+)]
+pub(crate) struct SettleArgs {
+    /// What the machine is called.
+    name: VmName,
+    /// What becomes of the guest on this node.
+    #[arg(value_enum)]
+    settlement: Settlement,
+    /// Why, for those who ask later.
+    #[arg(long, value_name = "TEXT")]
+    note: Option<String>,
+    #[command(flatten)]
+    via: Via,
+}
+
 /// The daemon has another working directory.
 fn absolute(text: &str) -> Result<PathBuf, String> {
     std::path::absolute(text).map_err(|error| error.to_string())
@@ -89,10 +116,9 @@ pub(crate) fn vm(command: &HostVmCommand) -> Result<Exit, CliError> {
         }
         HostVmCommand::Start(args) => start(args)?,
         HostVmCommand::Stop(args) => {
-            let path = format!("{}/stop", at(&args.name));
-            let vm = args.via.client()?.post(&path, &()).map_err(HostError::Client)?;
-            say(&vm)?;
+            say(&stop::stop(args)?)?;
         }
+        HostVmCommand::Settle(args) => settle(args)?,
         HostVmCommand::Adopt(args) => {
             let qemu = QemuSpec { socket: args.socket.clone(), command: Vec::new() };
             let (name, policy) = (args.name.clone(), args.policy.clone());
@@ -107,7 +133,7 @@ pub(crate) fn vm(command: &HostVmCommand) -> Result<Exit, CliError> {
     Ok(Exit::Done)
 }
 
-fn at(name: &VmName) -> String {
+pub(super) fn at(name: &VmName) -> String {
     format!("vms/{name}")
 }
 
@@ -124,6 +150,22 @@ fn start(args: &StartArgs) -> Result<(), CliError> {
         (None, None) => return Ok(()),
     };
     say(&started.map_err(HostError::Client)?)
+}
+
+fn settle(args: &SettleArgs) -> Result<(), CliError> {
+    let client = Arc::new(args.via.client()?);
+    let decision = match args.settlement {
+        Settlement::Run => Decision::Run,
+        Settlement::Discard => Decision::Discard,
+    };
+    let wanted = Settling { decision, note: args.note.clone() };
+    let path = format!("{}/settle", at(&args.name));
+    let vm: VmView = client.post(&path, &wanted).map_err(HostError::Client)?;
+    if let Some(migration) = &vm.migration {
+        let migration = to_its_end(&client, &migration.id, &mut Line::new())?;
+        eprintln!("{}", state(&migration));
+    }
+    say(&client.get(&at(&args.name)).map_err(HostError::Client)?)
 }
 
 /// A description, by its first letter in JSON, otherwise in TOML.
@@ -184,6 +226,7 @@ fn text(vm: &VmView) -> String {
         ("monitor", vm.monitor.display().to_string()),
     ];
     lines.extend(vm.trouble.iter().map(|trouble| ("trouble", trouble.clone())));
+    lines.extend(vm.settlement.iter().map(|settlement| ("decided", decided(settlement))));
     if let Some(migration) = &vm.migration {
         lines.push(("migration", format!("{} to {}", migration.id, migration.target)));
         lines.push(("", state(migration)));

@@ -156,7 +156,10 @@ impl Drop for Hosts {
             let list = self.run(&name, "vm list -o json");
             let vms: Vec<Value> = serde_json::from_str(&list.stdout).unwrap_or_default();
             for vm in vms {
-                self.run(&name, &format!("vm stop {}", vm["spec"]["name"].as_str().unwrap()));
+                self.run(
+                    &name,
+                    &format!("vm stop --force {}", vm["spec"]["name"].as_str().unwrap()),
+                );
             }
         }
         for mut child in self.daemons.drain(..) {

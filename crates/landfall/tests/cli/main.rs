@@ -8,6 +8,7 @@
 mod cert;
 mod daemon;
 mod demo;
+mod doubt;
 mod drain;
 #[path = "../pvh/elf.rs"]
 mod elf;

@@ -34,12 +34,29 @@ fn a_machine_is_started_moved_and_stopped_by_its_name() {
     assert!(hosts.run("a", "migration list").stdout.contains("arrived"));
     assert!(hosts.run("a", "migration report a-1").stdout.contains("longest stall"));
 
-    assert_eq!(hosts.run("b", "vm stop web1").stdout, "web1  stopped\n");
+    assert_eq!(hosts.run("b", "vm stop web1 --force").stdout, "web1  stopped\n");
     assert_eq!(hosts.run("b", "vm start web1").stdout, "web1  running\n");
     let refused = hosts.run("b", "vm forget web1");
-    assert!(refused.last_line().contains("landfall vm stop web1"), "{refused:?}");
-    hosts.run("b", "vm stop web1");
+    assert!(refused.last_line().contains("landfall vm stop web1 --force"), "{refused:?}");
+    // A probe cannot be asked, and is not ended by somebody who asks.
+    let asked = hosts.run("b", "vm stop web1");
+    assert!(asked.last_line().contains("has no power button"), "{asked:?}");
+    assert_eq!(hosts.json("b", "vm show web1")["state"], "running");
+    hosts.run("b", "vm stop web1 --force");
     assert_eq!(hosts.run("b", "vm forget web1").stdout, "web1  forgotten\n");
+}
+
+#[test]
+fn on_the_host_itself_a_command_needs_neither_a_token_nor_a_flag() {
+    let hosts = Hosts::certified();
+    hosts.guest("a", "web1", IDLE);
+    // Neither is looked at, so that neither need be there.
+    std::fs::remove_file(hosts.data("a").join("token")).unwrap();
+    assert!(hosts.run("a", "vm list").stdout.contains("web1"));
+    let token = hosts.path().join("no-token");
+    std::fs::write(&token, "something else").unwrap();
+    let named = hosts.run("a", &format!("vm list --token-file {}", token.display()));
+    assert!(named.stderr.contains("show the node's token"), "{named:?}");
 }
 
 #[test]
@@ -66,8 +83,15 @@ fn the_check_beforehand_is_told_and_refuses_by_the_exit_code() {
 fn a_migration_goes_on_by_itself_and_is_watched_changed_and_called_off() {
     let hosts = Hosts::start();
     hosts.guest("a", "web1", SWEEP);
-    let begun = hosts.run("a", "migrate web1 b --detach --bandwidth 1MB/s --max-downtime 1ms");
-    assert_eq!((begun.code, begun.stdout.as_str()), (Some(0), "a-1\n"), "{begun:?}");
+    let slowly =
+        "migrate web1 b --detach --bandwidth 1MB/s --max-downtime 1ms --idempotency-key k1";
+    // Sent again, as by somebody whose connection broke, it is the same migration.
+    for time in 1..=2 {
+        let begun = hosts.run("a", slowly);
+        assert_eq!((begun.code, begun.stdout.as_str()), (Some(0), "a-1\n"), "{time}: {begun:?}");
+    }
+    let other = hosts.run("a", "migrate web1 b --idempotency-key k1");
+    assert!(other.stderr.contains("has begun a-1; use a new key"), "{other:?}");
     let again = hosts.run("a", "migrate web1 b");
     assert!(again.stderr.contains("being migrated already"), "{again:?}");
 

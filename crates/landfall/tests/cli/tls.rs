@@ -54,7 +54,8 @@ fn a_stranger_without_a_certificate_or_a_token_can_do_nothing() {
     let at = |path: &str| format!("{url}/api/v1/{path}");
     let ca = hosts.path().join("ca/ca.pem");
     let nobody = client(Some(trusting(&ca, None).unwrap())).build().unwrap();
-    let stop = |who: &Client| answer(who.post(at("vms/web1/stop"))).0;
+    let stop =
+        |who: &Client| answer(who.post(at("vms/web1/stop")).json(&json!({ "force": true }))).0;
     let verdict = |who: &Client| answer(who.post(at("peer/verdict")).json(&question("b", "b-1"))).0;
 
     // In the open nothing is said at all, nor to one who shows the certificate of another authority.

@@ -1,12 +1,13 @@
 //! Who may ask for what.
 
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 
 use super::App;
 use super::problem::Problem;
+use crate::local::LocalUser;
 use crate::model::{MigrationId, NodeName, Scope};
 use crate::secret::same;
 use crate::tls::Caller;
@@ -28,6 +29,14 @@ impl std::fmt::Debug for Keys {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Keys")
     }
+}
+
+/// Somebody who asks.
+#[derive(Clone, Debug)]
+pub(crate) struct Who {
+    /// By what they are known.
+    pub(crate) name: String,
+    scope: Scope,
 }
 
 /// The token in a request, by a header or by the cookie of this name.
@@ -54,17 +63,19 @@ fn same_origin(headers: &HeaderMap) -> bool {
 }
 
 /// Whether who asks may do what needs this scope.
-fn allowed(app: &App, needed: Scope, method: &Method, headers: &HeaderMap) -> Result<(), Problem> {
-    let scope = match shown(headers, &app.cookie()) {
-        Some(token) => app.scope_of(token)?,
-        None => None,
+fn allowed(app: &App, needed: Scope, request: &Request) -> Result<Who, Problem> {
+    let (method, headers) = (request.method(), request.headers());
+    let who = match shown(headers, &app.cookie()) {
+        Some(token) => app.who(token)?,
+        None => on_this_host(request),
     };
-    let Some(scope) = scope else {
+    let Some(who) = who else {
         return Err(Problem::new(
             StatusCode::UNAUTHORIZED,
             "show the node's token: as `Authorization: Bearer TOKEN`, or by the address that the node prints when it starts",
         ));
     };
+    let scope = who.scope;
     if scope < needed {
         return Err(Problem::new(
             StatusCode::FORBIDDEN,
@@ -80,27 +91,37 @@ fn allowed(app: &App, needed: Scope, method: &Method, headers: &HeaderMap) -> Re
             "the request comes from a page of another site",
         ));
     }
-    Ok(())
+    Ok(who)
+}
+
+/// Who asks over the socket in the node's folder.
+fn on_this_host(request: &Request) -> Option<Who> {
+    let ConnectInfo(user) = request.extensions().get::<ConnectInfo<LocalUser>>()?;
+    Some(Who { name: user.trusted()?, scope: Scope::Admin })
 }
 
 /// Lets those through whose token has the scope that is needed.
 pub(super) async fn people_only(
     State((app, needed)): State<(App, Scope)>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
-    allowed(&app, needed, request.method(), request.headers())?;
+    let who = allowed(&app, needed, &request)?;
+    request.extensions_mut().insert(who);
     Ok(next.run(request).await)
 }
 
 /// The same for pages: whoever shows nothing is asked for it.
 pub(crate) async fn allowed_page(
     State((app, needed)): State<(App, Scope)>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Response {
-    match allowed(&app, needed, request.method(), request.headers()) {
-        Ok(()) => next.run(request).await,
+    match allowed(&app, needed, &request) {
+        Ok(who) => {
+            request.extensions_mut().insert(who);
+            next.run(request).await
+        }
         Err(problem) if problem.status == StatusCode::UNAUTHORIZED => {
             Redirect::to("/login").into_response()
         }
@@ -186,12 +207,14 @@ impl App {
         cookie_of(self.node.name())
     }
 
-    /// What the holder of `token` may do; `None` for one that opens nothing.
-    pub(crate) fn scope_of(&self, token: &str) -> Result<Option<Scope>, Problem> {
+    /// Who shows `token`; `None` for one that opens nothing.
+    pub(crate) fn who(&self, token: &str) -> Result<Option<Who>, Problem> {
         if same(token, &self.keys.token) {
-            return Ok(Some(Scope::Admin));
+            return Ok(Some(Who { name: "the node's own token".to_owned(), scope: Scope::Admin }));
         }
-        Ok(self.node.scope_of(token)?)
+        let given = self.node.token_of(token)?;
+        Ok(given
+            .map(|token| Who { name: format!("the token '{}'", token.name), scope: token.scope }))
     }
 }
 

@@ -8,6 +8,7 @@ use utoipa::openapi::{Content, OpenApi, Ref, RefOr, Response};
 
 use super::App;
 use super::problem::Details;
+use crate::model::IdempotencyKey;
 
 /// What is said of the API as a whole.
 #[derive(utoipa::OpenApi)]
@@ -16,7 +17,7 @@ use super::problem::Details;
         title = "Landfall node",
         description = "Machines, migrations, policies and nodes, as one node knows them. Sizes are in bytes, rates in bytes a second, times in milliseconds; moments are in milliseconds of Unix time. What is not done is answered with a problem of RFC 9457 whose `detail` says what to do. What nodes ask each other is not for others, and not described here.",
     ),
-    components(schemas(Details)),
+    components(schemas(Details, IdempotencyKey)),
     security(("token" = []), ("cookie" = [])),
 )]
 struct About;

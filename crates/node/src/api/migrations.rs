@@ -6,12 +6,12 @@ use axum::http::{HeaderName, StatusCode, header};
 use landfall_migrate::report::Report;
 use serde::Deserialize;
 
-use super::asked::{Asked, Named, Sent};
+use super::asked::{Asked, Keyed, Named, Sent};
 use super::problem::Problem;
 use super::{App, blocking};
 use crate::model::{
-    Check, MigrationId, MigrationRequest, MigrationView, NodeName, OnLimit, Point, PolicyName,
-    SettingsChange, VmName,
+    Check, IdempotencyKey, MigrationId, MigrationRequest, MigrationView, NodeName, OnLimit, Point,
+    PolicyName, SettingsChange, VmName,
 };
 
 type Answer<T> = Result<Json<T>, Problem>;
@@ -64,10 +64,16 @@ pub(super) async fn check(
     blocking(&app, move |node| node.check(&vm, &query.into())).await.map(Json)
 }
 
-/// Begins a migration.
+/// Begins a migration. Sent again with the same key, it is the one that was begun then.
 #[utoipa::path(
     post, path = "/vms/{vm}/migrations", operation_id = "begin_migration", tag = "migrations",
-    params(("vm" = VmName, Path, description = "The machine.")),
+    params(
+        ("vm" = VmName, Path, description = "The machine."),
+        (
+            "Idempotency-Key" = Option<IdempotencyKey>, Header,
+            description = "Any text that is used for this request alone, such as a random one."
+        )
+    ),
     request_body = MigrationRequest,
     responses((
         status = 202, description = "It begins as soon as there is room.", body = MigrationView,
@@ -77,9 +83,10 @@ pub(super) async fn check(
 pub(super) async fn begin(
     State(app): State<App>,
     Named(vm): Named<VmName>,
+    Keyed(key): Keyed,
     Sent(request): Sent<MigrationRequest>,
 ) -> Result<(StatusCode, [(HeaderName, String); 1], Json<MigrationView>), Problem> {
-    let view = blocking(&app, move |node| node.migrate(&vm, &request)).await?;
+    let view = blocking(&app, move |node| node.migrate_once(&vm, &request, key.as_ref())).await?;
     let location = [(header::LOCATION, format!("/api/v1/migrations/{}", view.id))];
     Ok((StatusCode::ACCEPTED, location, Json(view)))
 }

@@ -13,7 +13,8 @@ mod tokens;
 mod vms;
 
 pub use access::Keys;
-pub(crate) use access::{PEER_HEADER, allowed_page};
+pub(crate) use access::{PEER_HEADER, Who, allowed_page};
+pub(crate) use asked::KEY_HEADER;
 pub(crate) use problem::Problem;
 
 use std::sync::Arc;
@@ -65,6 +66,7 @@ fn operating() -> OpenApiRouter<App> {
     let api = OpenApiRouter::new()
         .routes(routes!(vms::start))
         .routes(routes!(vms::stop))
+        .routes(routes!(vms::settle))
         .routes(routes!(migrations::begin))
         .routes(routes!(migrations::adjust))
         .routes(routes!(migrations::cancel))

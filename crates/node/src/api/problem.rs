@@ -43,7 +43,7 @@ impl From<NodeError> for Problem {
             | NodeError::Spec(_)
             | NodeError::Invalid(_)
             | NodeError::Refused(_)
-            | NodeError::Key => StatusCode::UNPROCESSABLE_ENTITY,
+            | NodeError::Key(_) => StatusCode::UNPROCESSABLE_ENTITY,
             NodeError::Conflict(Conflict::NotHere) => StatusCode::NOT_FOUND,
             NodeError::BuiltIn(_)
             | NodeError::TokenIsThere(_)

@@ -1,14 +1,16 @@
 //! Machines, nodes and policies.
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::{Extension, Json};
 use serde::Deserialize;
 
+use super::access::Who;
 use super::asked::{Named, Sent};
 use super::problem::Problem;
 use super::{App, blocking};
-use crate::model::{MachineSpec, NodeView, Policy, PolicyName, VmName, VmSpec, VmView};
+use crate::model::{MachineSpec, NodeView, Policy, PolicyName, Settling, VmName, VmSpec, VmView};
+use crate::node::Node;
 
 type Answer<T> = Result<Json<T>, Problem>;
 
@@ -59,14 +61,52 @@ pub(super) async fn start(State(app): State<App>, Named(vm): Named<VmName>) -> A
     blocking(&app, move |node| node.start(&vm)).await.map(Json)
 }
 
-/// Ends a machine's process; what is in its memory is lost.
+/// How a machine is stopped.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Stopping {
+    /// Whether it is ended at once, as if its power were cut; otherwise its guest is asked to end by its power button.
+    #[serde(default)]
+    force: bool,
+}
+
+/// Asks a guest to end, or ends it; what it has not written to its disks is lost then.
 #[utoipa::path(
     post, path = "/vms/{vm}/stop", operation_id = "stop_vm", tag = "machines",
     params(("vm" = VmName, Path, description = "The machine.")),
+    request_body = Stopping,
+    responses((
+        status = 200, body = VmView,
+        description = "How it is now. A guest that was asked takes its time; whoever asked looks again until it has stopped."
+    ))
+)]
+pub(super) async fn stop(
+    State(app): State<App>,
+    Named(vm): Named<VmName>,
+    Sent(stopping): Sent<Stopping>,
+) -> Answer<VmView> {
+    let stop = move |node: &Node| match stopping.force {
+        true => node.stop(&vm),
+        false => node.ask_to_stop(&vm),
+    };
+    blocking(&app, stop).await.map(Json)
+}
+
+/// Decides over a machine in doubt, on the side of this node: it runs here, or is discarded here. Refused while the other node
+/// answers and knows better. At the source the node acts a moment after its answer.
+#[utoipa::path(
+    post, path = "/vms/{vm}/settle", operation_id = "settle_vm", tag = "machines",
+    params(("vm" = VmName, Path, description = "The machine.")),
+    request_body = Settling,
     responses((status = 200, description = "How it is now.", body = VmView))
 )]
-pub(super) async fn stop(State(app): State<App>, Named(vm): Named<VmName>) -> Answer<VmView> {
-    blocking(&app, move |node| node.stop(&vm)).await.map(Json)
+pub(super) async fn settle(
+    State(app): State<App>,
+    Extension(who): Extension<Who>,
+    Named(vm): Named<VmName>,
+    Sent(settling): Sent<Settling>,
+) -> Answer<VmView> {
+    blocking(&app, move |node| node.decide(&vm, &settling, &who.name)).await.map(Json)
 }
 
 /// What is to be otherwise with a machine.

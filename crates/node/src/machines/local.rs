@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use landfall_qmp::{Client, ClientError, DirtyMeasurement};
 
-use super::{Condition, Destination, Followed, Follower, MachineError, Machines, native, qemu};
+use super::{
+    Condition, Destination, Followed, Follower, MachineError, Machines, chain, native, qemu,
+};
 use crate::model::{MachineSpec, Settings, VmName, VmRecord};
 use crate::process::{self, ProcessId};
 
@@ -200,6 +202,15 @@ impl Machines for LocalMachines {
         let mut client = connect(record, TIMEOUT)?;
         let settle = landfall_qmp::Command::Settle { run };
         client.execute(&settle).map(drop).map_err(|error| MachineError::monitor(&error))
+    }
+
+    fn press_button(&self, record: &VmRecord) -> Result<(), MachineError> {
+        let mut client = connect(record, TIMEOUT)?;
+        let pressed = client.execute(&landfall_qmp::Command::SystemPowerdown);
+        pressed.map(drop).map_err(|error| match error {
+            ClientError::Refused { .. } => MachineError::Unsupported(chain(&error)),
+            error => MachineError::monitor(&error),
+        })
     }
 
     fn end(&self, record: &VmRecord) {

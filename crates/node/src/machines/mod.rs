@@ -164,6 +164,12 @@ pub trait Machines: Send + Sync + fmt::Debug {
     /// When its monitor does not answer, or nothing is in doubt.
     fn settle(&self, record: &VmRecord, run: bool) -> Result<(), MachineError>;
 
+    /// Asks the guest to end, by its power button. Whether it does is its own affair.
+    ///
+    /// # Errors
+    /// When it has none, or its monitor does not answer.
+    fn press_button(&self, record: &VmRecord) -> Result<(), MachineError>;
+
     /// Ends the machine and everything in it.
     fn end(&self, record: &VmRecord);
 

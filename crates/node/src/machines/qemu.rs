@@ -10,7 +10,7 @@ use landfall_converge::Throttle;
 use landfall_pilot::{
     AtLimit, Memo, Observer, Options, Pilot, Progress as Seen, Wish as PilotWish,
 };
-use landfall_qmp::{Client, MigrationInfo, MigrationStatus};
+use landfall_qmp::{Client, MigrationInfo, MigrationStatus, NO_BANDWIDTH_LIMIT};
 use rustix::net::sockopt::socket_peercred;
 
 use super::{Followed, Follower, MachineError, Wish, chain};
@@ -18,8 +18,6 @@ use crate::model::{OnLimit, Progress, QemuSpec, Settings, Stage};
 use crate::process::ProcessId;
 use crate::qemu_report::report;
 
-/// 1 TB/s, in the place of no limit: QEMU takes 0 for its default in some versions and for none in others.
-const NO_BANDWIDTH_LIMIT: u64 = 1_000_000_000_000;
 /// Options that must not be given to a second process, and have a value.
 const WITH_VALUE: [&str; 2] = ["incoming", "pidfile"];
 /// Options that must not be given to a second process, and stand alone.

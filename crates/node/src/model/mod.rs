@@ -1,21 +1,25 @@
 //! What the API, the command line and the pages speak of.
 
 mod check;
+mod key;
 mod migration;
 mod names;
 mod node;
 mod policy;
+mod progress;
+mod settlement;
 mod spec;
 mod token;
 mod vm;
 
 pub use check::{Check, CheckItem, Prediction, Severity};
-pub use migration::{
-    Migration, MigrationRequest, MigrationState, MigrationView, Point, Progress, Stage,
-};
+pub use key::{IdempotencyKey, KeyError};
+pub use migration::{Migration, MigrationRequest, MigrationState, MigrationView};
 pub use names::{MigrationId, NameError, NodeName, PolicyName, TokenName, VmName};
 pub use node::{Drain, DrainItem, DrainItemState, NodeFacts, NodeView};
 pub use policy::{DEFAULT_POLICY, OnLimit, Policy, Settings, SettingsChange, SettingsError};
+pub use progress::{Point, Progress, Stage};
+pub use settlement::{Decision, NoteError, Settlement, Settling};
 pub use spec::{
     KernelSpec, MachineChoice, MachineSpec, NativeSpec, ProbeSpec, QemuSpec, Rate, Size, SpecError,
     VmSpec,

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::migration::MigrationView;
 use super::names::NodeName;
+use super::settlement::Settlement;
 use super::spec::VmSpec;
 use crate::ownership::Ownership;
 use crate::process::ProcessId;
@@ -24,6 +25,9 @@ pub struct VmRecord {
     /// Why it does not run, where something went wrong.
     #[serde(default)]
     pub trouble: Option<String>,
+    /// What an operator has decided here, where it was in doubt on its way in.
+    #[serde(default)]
+    pub settlement: Option<Settlement>,
 }
 
 /// What a machine is doing.
@@ -98,6 +102,10 @@ pub struct VmView {
     /// Why it does not run, where something went wrong.
     #[schema(nullable)]
     pub trouble: Option<String>,
+    /// What an operator has decided on that node, where it was in doubt on its way in.
+    #[serde(default)]
+    #[schema(nullable)]
+    pub settlement: Option<Settlement>,
     /// The migration that it is in.
     #[schema(nullable)]
     pub migration: Option<MigrationView>,

@@ -55,8 +55,9 @@ impl Node {
     /// When there is none of this name, or it is over.
     pub fn cancel(&self, id: &MigrationId) -> Result<MigrationView, NodeError> {
         let migration = self.open(id)?;
-        let migration = Migration { cancel_requested: true, ..migration };
-        self.0.store.put_migration(&migration)?;
+        let migration = self.0.store.change_migration::<NodeError>(id, |now| {
+            Ok(Migration { cancel_requested: true, ..now.unwrap_or(migration) })
+        })?;
         if let Some(under_way) = lock(&self.0.under_way).get_mut(id) {
             under_way.cancel();
         }
@@ -83,8 +84,9 @@ impl Node {
         }
         let settings = migration.settings.with(change);
         settings.check()?;
-        let migration = Migration { settings, ..migration };
-        self.0.store.put_migration(&migration)?;
+        let migration = self.0.store.change_migration::<NodeError>(id, |now| {
+            Ok(Migration { settings, ..now.unwrap_or(migration) })
+        })?;
         if let Some(under_way) = lock(&self.0.under_way).get_mut(id) {
             under_way.adjust(self.share(settings));
         }

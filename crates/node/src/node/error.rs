@@ -65,8 +65,10 @@ pub enum NodeError {
     #[error(transparent)]
     Peer(#[from] PeerError),
     /// An idempotency key was used for something else.
-    #[error("this idempotency key was used for another request; use a new one")]
-    Key,
+    #[error(
+        "this idempotency key was used for another request, which has begun {0}; use a new key for each request"
+    )]
+    Key(MigrationId),
     /// A test has ended the daemon here.
     #[cfg(test)]
     #[error("the daemon was ended")]

@@ -1,7 +1,10 @@
 //! The node itself: what it has, what it does with it. All of it blocks; the API calls it from threads that may.
 
 mod asked;
+mod beginning;
 mod checking;
+mod deciding;
+mod doubt;
 mod draining;
 mod error;
 mod facts;
@@ -154,6 +157,12 @@ impl Node {
         while let Some(thread) = { lock(&self.0.threads).pop() } {
             thread.join().expect("the thread has not panicked");
         }
+    }
+
+    /// Ends by itself after so many steps.
+    #[cfg(test)]
+    fn dies_after(&self, steps: usize) {
+        self.0.steps_to_live.store(steps, Ordering::Release);
     }
 
     fn is_leaving(&self) -> bool {

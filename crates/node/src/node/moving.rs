@@ -1,4 +1,4 @@
-//! Migrations that leave a node: asked for, queued, begun.
+//! Migrations that leave a node: queued, offered, sent.
 
 use std::time::Duration;
 
@@ -6,9 +6,7 @@ use super::underway::UnderWay;
 use super::watcher::Watcher;
 use super::{Node, NodeError, lock, now_ms};
 use crate::machines::{Destination, MachineError};
-use crate::model::{
-    Migration, MigrationId, MigrationRequest, MigrationState, MigrationView, Settings, VmName,
-};
+use crate::model::{Migration, MigrationId, MigrationState, Settings};
 use crate::ownership::Step;
 use crate::peer::{Offer, PeerError, Question};
 
@@ -16,62 +14,6 @@ use crate::peer::{Offer, PeerError, Question};
 const RETRY: Duration = Duration::from_millis(if cfg!(test) { 5 } else { 300 });
 
 impl Node {
-    /// Asks for a migration. It begins when it is its turn.
-    ///
-    /// # Errors
-    /// When the check beforehand says no, or the settings are out of range.
-    pub fn migrate(
-        &self,
-        vm: &VmName,
-        request: &MigrationRequest,
-    ) -> Result<MigrationView, NodeError> {
-        let record = self.record(vm)?;
-        let (policy, settings) =
-            self.settings(&record.spec, request.policy.as_ref(), &request.settings)?;
-        let check = self.precheck(&record, &request.target)?;
-        if !check.allowed {
-            return Err(NodeError::Refused(Box::new(check)));
-        }
-        let mut begun = lock(&self.0.under_way);
-        self.not_yet_migrating(vm)?;
-        let migration = Migration {
-            id: self.0.store.next_migration(self.name())?,
-            vm: vm.clone(),
-            source: self.name().clone(),
-            target: request.target.clone(),
-            policy,
-            settings,
-            epoch: record.ownership.epoch + 1,
-            state: MigrationState::Queued,
-            reason: None,
-            requested_ms: now_ms(),
-            began_ms: None,
-            ended_ms: None,
-            report: None,
-            cancel_requested: false,
-        };
-        self.0.store.put_migration(&migration)?;
-        begun.insert(migration.id.clone(), UnderWay::default());
-        drop(begun);
-        self.tell_migration(&migration);
-        let view = self.show(&migration);
-        self.spawn(format!("migration-{}", migration.id), move |node| node.run(migration));
-        Ok(view)
-    }
-
-    /// A migration that waits for its turn has not offered the guest yet.
-    fn not_yet_migrating(&self, vm: &VmName) -> Result<(), NodeError> {
-        let known = self.0.store.migrations()?;
-        let mut open = known.iter().filter(|it| it.vm == *vm && !it.state.is_final());
-        match open.next() {
-            Some(open) => Err(NodeError::Busy(format!(
-                "'{vm}' is being migrated already ({}); wait for that, or cancel it",
-                open.id
-            ))),
-            None => Ok(()),
-        }
-    }
-
     /// The settings with this migration's share of what all may take together.
     pub(super) fn share(&self, settings: Settings) -> Settings {
         let all = self.0.setup.bandwidth.map(|rate| rate.bytes_per_second());
@@ -83,10 +25,13 @@ impl Node {
 
     /// Writes a migration down, and tells everybody.
     pub(super) fn put(&self, migration: &Migration) -> Result<(), NodeError> {
-        // A cancellation that came in meanwhile must not be forgotten.
-        let asked = self.0.store.migration(&migration.id)?.is_some_and(|it| it.cancel_requested);
-        let cancel_requested = migration.cancel_requested || asked;
-        self.0.store.put_migration(&Migration { cancel_requested, ..migration.clone() })?;
+        self.0.store.change_migration::<NodeError>(&migration.id, |before| {
+            // What was asked for meanwhile must not be forgotten.
+            let asked = before.as_ref().is_some_and(|it| it.cancel_requested);
+            let cancel_requested = migration.cancel_requested || asked;
+            let settlement = before.and_then(|it| it.settlement).or(migration.settlement.clone());
+            Ok(Migration { cancel_requested, settlement, ..migration.clone() })
+        })?;
         self.tell_migration(migration);
         Ok(())
     }
@@ -100,7 +45,7 @@ impl Node {
     }
 
     /// A whole migration, on a thread of its own.
-    fn run(&self, migration: Migration) {
+    pub(super) fn run(&self, migration: Migration) {
         let id = migration.id.clone();
         let _span = tracing::info_span!("migration", %id).entered();
         let followed = self.try_run(migration);

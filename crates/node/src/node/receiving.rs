@@ -57,6 +57,7 @@ impl Node {
                 process: before.filter(|_| awaited).and_then(|before| before.process),
                 monitor: self.0.setup.monitor(name),
                 trouble: None,
+                settlement: None,
             })
         })?;
         Ok((record, awaited))
@@ -227,26 +228,29 @@ impl Node {
                     from: from.clone(),
                     epoch: record.ownership.epoch,
                 };
-                self.give_up_if_over(&question)?;
+                self.end_if_over(&record, &question)?;
             }
         }
         Ok(())
     }
 
     /// A source that was interrupted may not have said that its guest stays. Once it says so, the guest is not awaited any
-    /// more.
-    fn give_up_if_over(&self, question: &Question) -> Result<(), NodeError> {
+    /// more; and one that waits for the word runs once the source says that it has gone, as an operator has decided there.
+    fn end_if_over(&self, record: &VmRecord, question: &Question) -> Result<(), NodeError> {
         let Ok(peer) = self.peer(&question.from) else { return Ok(()) };
-        let Ok(Some(state)) = peer.migration(&question.migration) else { return Ok(()) };
-        if state.is_final() && state != MigrationState::Completed {
-            self.refuse(question, false)?;
+        match peer.migration(&question.migration) {
+            Ok(Some(MigrationState::Completed)) => match self.look(record) {
+                Condition::InDoubt => self.take_in(record),
+                _ => Ok(()),
+            },
+            Ok(Some(state)) if state.is_final() => self.refuse(question, false).map(drop),
+            _ => Ok(()),
         }
-        Ok(())
     }
 }
 
 /// Whether the guest was given to this side: it runs, or was paused at the source and is so here.
-fn runs(condition: Condition) -> bool {
+pub(super) fn runs(condition: Condition) -> bool {
     matches!(condition, Condition::Running { .. } | Condition::Paused { .. })
 }
 

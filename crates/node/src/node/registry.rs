@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::{Node, NodeError, lock};
-use crate::machines::Condition;
+use crate::machines::{Condition, MachineError};
 use crate::model::{MachineSpec, PolicyName, QemuSpec, VmName, VmRecord, VmSpec, VmState, VmView};
 use crate::ownership::{Conflict, Holding, Ownership};
 
@@ -49,6 +49,7 @@ impl Node {
             ownership: record.ownership,
             monitor: record.monitor,
             trouble: record.trouble,
+            settlement: record.settlement,
             migration,
         })
     }
@@ -98,6 +99,7 @@ impl Node {
             process: None,
             monitor: self.0.setup.monitor(&name),
             trouble: None,
+            settlement: None,
             spec,
         })?;
         match self.start(&name) {
@@ -127,8 +129,14 @@ impl Node {
         let monitor = qemu.socket.clone();
         let spec = VmSpec { name: name.clone(), policy, machine: MachineSpec::Qemu(qemu) };
         self.settings(&spec, spec.policy.as_ref(), &Default::default())?;
-        let mut record =
-            VmRecord { spec, ownership: Ownership::first(), process: None, monitor, trouble: None };
+        let mut record = VmRecord {
+            spec,
+            ownership: Ownership::first(),
+            process: None,
+            monitor,
+            trouble: None,
+            settlement: None,
+        };
         let (process, command) = self.0.machines.find(&record)?;
         record.process = Some(process);
         if let MachineSpec::Qemu(qemu) = &mut record.spec.machine
@@ -192,6 +200,29 @@ impl Node {
         self.vm(name)
     }
 
+    /// Asks the guest of a machine to end, by its power button, and does not wait for that.
+    ///
+    /// # Errors
+    /// When it is not here, on its way, or has no such button.
+    pub fn ask_to_stop(&self, name: &VmName) -> Result<VmView, NodeError> {
+        let record = self.record(name)?;
+        self.here(&record)?;
+        match self.look(&record) {
+            Condition::Gone => {}
+            Condition::Running { .. } => {
+                self.0.machines.press_button(&record).map_err(|error| no_button(name, error))?;
+                self.look(&record);
+            }
+            _ => {
+                return Err(NodeError::Busy(format!(
+                    "'{name}' does not run, so its guest cannot be asked; end it as if its power were cut, with `landfall vm stop \
+                     {name} --force`"
+                )));
+            }
+        }
+        self.vm(name)
+    }
+
     /// Forgets a machine. One of Landfall's own must have stopped; a QEMU runs on.
     ///
     /// # Errors
@@ -204,7 +235,7 @@ impl Node {
         let own = matches!(record.spec.machine, MachineSpec::Native(_));
         if own && !matches!(self.look(&record), Condition::Gone) {
             return Err(NodeError::Busy(format!(
-                "'{name}' runs; stop it first with `landfall vm stop {name}`"
+                "'{name}' runs; stop it first with `landfall vm stop {name} --force`"
             )));
         }
         self.0.store.forget_vm(name)?;
@@ -230,6 +261,16 @@ impl super::Setup {
     /// Where the monitor of a machine listens that is started here.
     pub(super) fn monitor(&self, name: &VmName) -> PathBuf {
         self.machines.join(name.as_str()).join("qmp")
+    }
+}
+
+fn no_button(name: &VmName, error: MachineError) -> NodeError {
+    match error {
+        MachineError::Unsupported(_) => NodeError::Invalid(format!(
+            "'{name}' has no power button by which its guest could be asked; end it from inside, or as if its power were cut, with \
+             `landfall vm stop {name} --force`"
+        )),
+        error => error.into(),
     }
 }
 

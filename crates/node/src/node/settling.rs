@@ -4,15 +4,13 @@ use std::time::Duration;
 
 use landfall_migrate::report::{Outcome, Report};
 
+use super::doubt::why_there;
 use super::underway::UnderWay;
 use super::watcher::Watcher;
 use super::{Node, NodeError, lock};
 use crate::machines::{Condition, Followed, MachineError, chain};
 use crate::model::{Migration, MigrationId, MigrationState};
 use crate::ownership::{Holding, Step, Verdict};
-
-/// How often a target that cannot be asked is asked again who has the guest.
-const RETRY: Duration = Duration::from_millis(if cfg!(test) { 5 } else { 500 });
 
 /// How long to wait before a migration is taken up again whose record could not be kept.
 const AGAIN: Duration = Duration::from_millis(if cfg!(test) { 5 } else { 2000 });
@@ -32,6 +30,7 @@ impl Node {
         if let Ok(stored) = self.migration(&migration.id) {
             migration.settings = stored.settings;
             migration.cancel_requested = stored.cancel_requested;
+            migration.settlement = stored.settlement;
         }
         match sent {
             Ok(Followed::Left) => Ok(()),
@@ -39,7 +38,7 @@ impl Node {
                 self.stays(migration, MigrationState::Failed, Some(NOT_BEGUN.to_owned()))
             }
             Ok(Followed::Over(report)) => self.conclude(migration, *report),
-            Err(error) => self.lost_sight(migration, &error),
+            Err(error) => self.lost_sight(migration, error),
         }
     }
 
@@ -58,7 +57,7 @@ impl Node {
     }
 
     /// The guest runs at the target: what is left of it here goes.
-    fn left(&self, mut migration: Migration) -> Result<(), NodeError> {
+    pub(super) fn left(&self, mut migration: Migration) -> Result<(), NodeError> {
         migration.state = MigrationState::Settling;
         self.put(&migration)?;
         self.next_step()?;
@@ -71,7 +70,8 @@ impl Node {
         }
         self.0.machines.end(&record);
         self.next_step()?;
-        self.over(&mut migration, MigrationState::Completed, None)
+        let reason = why_there(&migration);
+        self.over(&mut migration, MigrationState::Completed, reason)
     }
 
     /// The guest was not given away.
@@ -89,71 +89,9 @@ impl Node {
         self.over(&mut migration, state, reason)
     }
 
-    /// The word that gives the guest away may have been sent, and may not have arrived. Only the target knows, and what it
-    /// says it writes down: either the guest runs there, or it never will.
-    fn ask_who_has_it(
-        &self,
-        mut migration: Migration,
-        reason: Option<String>,
-    ) -> Result<(), NodeError> {
-        migration.state = MigrationState::InDoubt;
-        migration.reason = reason;
-        self.put(&migration)?;
-        self.tell_vm(&migration.vm);
-        loop {
-            self.next_step()?;
-            let answer = self
-                .peer(&migration.target)
-                .and_then(|peer| Ok(peer.refuse(&self.question(&migration), true)?));
-            match answer {
-                Ok(Verdict::Accepted) => return self.left(migration),
-                Ok(Verdict::Refused) => return self.take_back(migration),
-                Ok(Verdict::Open | Verdict::Unknown) | Err(_) => {}
-            }
-            if self.is_leaving() || self.operator_has_decided(&mut migration)? {
-                return Ok(());
-            }
-            self.0.slots.wait(RETRY);
-        }
-    }
-
-    /// The target has said that it will never run the guest.
-    fn take_back(&self, mut migration: Migration) -> Result<(), NodeError> {
-        self.next_step()?;
-        let step = Step::TakeBack { migration: migration.id.clone() };
-        let record = self.0.store.step(&migration.vm, &step)?;
-        self.next_step()?;
-        // It is in doubt no more should this have been done before the daemon ended.
-        if self.look(&record) == Condition::InDoubt {
-            self.0.machines.settle(&record, true)?;
-        }
-        self.look(&record);
-        let reason = Some(
-            "the connection broke while the guest was being given away; the target had not taken it, and it runs on here"
-                .to_owned(),
-        );
-        self.over(&mut migration, MigrationState::Failed, reason)
-    }
-
-    /// Somebody has settled it by hand, at the machine itself.
-    fn operator_has_decided(&self, migration: &mut Migration) -> Result<bool, NodeError> {
-        let record = self.record(&migration.vm)?;
-        let reason = Some("an operator has decided that the guest runs here".to_owned());
-        match self.look(&record) {
-            Condition::Running { migrating: false, .. } => {
-                self.0
-                    .store
-                    .step(&migration.vm, &Step::TakeBack { migration: migration.id.clone() })?;
-                self.over(migration, MigrationState::Failed, reason)?;
-                Ok(true)
-            }
-            _ => Ok(false),
-        }
-    }
-
     /// The machine could not be asked to the end.
-    fn lost_sight(&self, mut migration: Migration, error: &MachineError) -> Result<(), NodeError> {
-        let why = chain(error);
+    fn lost_sight(&self, migration: Migration, error: MachineError) -> Result<(), NodeError> {
+        let why = chain(&error);
         let record = self.record(&migration.vm)?;
         match self.look(&record) {
             // It has refused to begin, or sight of it was lost for a moment only.
@@ -164,30 +102,19 @@ impl Node {
             Condition::GivenAway => self.left(migration),
             Condition::InDoubt => self.ask_who_has_it(migration, Some(why)),
             Condition::Gone => self.process_gone(migration, &why),
-            _ => {
-                migration.state = MigrationState::InDoubt;
-                migration.reason = Some(format!(
-                    "{why}; the machine's process does not answer, see whether it hangs"
-                ));
-                self.put(&migration)
-            }
+            Condition::Unreachable => self.wait_for_process(migration, error),
+            // It can be asked again, and is.
+            _ => Err(error.into()),
         }
     }
 
     /// The guest's process has ended while it was on its way: it is at the target, or lost.
-    fn process_gone(&self, mut migration: Migration, why: &str) -> Result<(), NodeError> {
-        let verdict = self
-            .peer(&migration.target)
-            .and_then(|peer| Ok(peer.verdict(&self.question(&migration))?));
-        if matches!(verdict, Ok(Verdict::Accepted)) {
+    fn process_gone(&self, migration: Migration, why: &str) -> Result<(), NodeError> {
+        let Some((mut migration, verdict)) = self.ask_what_it_has(migration, why)? else {
+            return Ok(());
+        };
+        if verdict == Verdict::Accepted {
             return self.left(migration);
-        }
-        if verdict.is_err() {
-            migration.state = MigrationState::InDoubt;
-            migration.reason = Some(format!(
-                "{why}; the machine's process here has ended, and the target cannot be asked whether the guest runs there"
-            ));
-            return self.put(&migration);
         }
         self.withdraw(&migration)?;
         let reason = format!(
@@ -253,7 +180,8 @@ impl Node {
             // It was written down who has the guest, but not yet that this was the end.
             Holding::Away { migration: of, .. } if *of == migration.id => {
                 self.0.machines.end(&record);
-                return self.over(&mut migration, MigrationState::Completed, None);
+                let reason = why_there(&migration);
+                return self.over(&mut migration, MigrationState::Completed, reason);
             }
             _ => {
                 let state = match &migration.report {

@@ -1,7 +1,7 @@
 //! Tokens that this node has given out.
 
 use super::{Node, NodeError, now_ms};
-use crate::model::{DrawnToken, NewToken, Scope, Token, TokenName};
+use crate::model::{DrawnToken, NewToken, Token, TokenName};
 use crate::secret;
 use crate::store::TokenRecord;
 
@@ -38,10 +38,10 @@ impl Node {
         Ok(self.0.store.remove_token(name)?)
     }
 
-    /// What the holder of `secret` may do; `None` for one that was not given out, or taken away.
-    pub(crate) fn scope_of(&self, secret: &str) -> Result<Option<Scope>, NodeError> {
+    /// The token that `secret` is of; `None` for one that was not given out, or taken away.
+    pub(crate) fn token_of(&self, secret: &str) -> Result<Option<Token>, NodeError> {
         let shown = secret::trace(secret);
         let found = self.0.store.tokens()?.into_iter().find(|record| record.sha256 == shown);
-        Ok(found.map(|record| record.token.scope))
+        Ok(found.map(|record| record.token))
     }
 }

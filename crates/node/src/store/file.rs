@@ -33,10 +33,15 @@ impl File {
         Ok(this)
     }
 
-    /// Empties a table.
-    pub(super) fn clear(&self, table: Table) -> Result<(), StoreError> {
+    /// Removes the records of a table that `keep` does not want kept.
+    pub(super) fn retain<T: DeserializeOwned>(
+        &self,
+        table: Table,
+        keep: impl Fn(&T) -> bool,
+    ) -> Result<(), StoreError> {
+        let kept = |key: &str, value: &[u8]| decode(key, value).as_ref().map_or(true, &keep);
         self.write(|transaction| {
-            transaction.open_table(table)?.retain(|_, _| false)?;
+            transaction.open_table(table)?.retain(kept)?;
             Ok(Ok(()))
         })?
     }
@@ -76,6 +81,20 @@ impl File {
         let value = encode(key, value)?;
         self.write(|transaction| {
             transaction.open_table(table)?.insert(key, value.as_slice())?;
+            Ok(Ok(()))
+        })?
+    }
+
+    /// Puts two records, or neither.
+    pub(super) fn put_both<A: Serialize, B: Serialize>(
+        &self,
+        (table, key, value): (Table, &str, &A),
+        (other_table, other_key, other_value): (Table, &str, &B),
+    ) -> Result<(), StoreError> {
+        let (value, other_value) = (encode(key, value)?, encode(other_key, other_value)?);
+        self.write(|transaction| {
+            transaction.open_table(table)?.insert(key, value.as_slice())?;
+            transaction.open_table(other_table)?.insert(other_key, other_value.as_slice())?;
             Ok(Ok(()))
         })?
     }

@@ -105,7 +105,9 @@ if (live && !live.hasAttribute("data-final")) {
   const id = live.dataset.migration;
   const events = new EventSource("/api/v1/events");
   const receive = (migration) => {
-    if (over.includes(migration.state)) {
+    // Who is in doubt is asked, and what is in doubt no more goes on.
+    const doubt = (state) => state === "in_doubt";
+    if (over.includes(migration.state) || doubt(migration.state) !== doubt(live.dataset.state)) {
       events.close();
       location.reload();
       return;

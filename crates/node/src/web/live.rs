@@ -6,6 +6,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use landfall_converge::{ByteRate, Bytes, Throttle};
 use maud::{Markup, html};
 
+use super::doubt;
 use super::limits::{self, Limits};
 use super::page::{mark, moment, page};
 use super::{Page, Wrong};
@@ -13,7 +14,7 @@ use crate::api::{App, blocking};
 use crate::model::{Migration, MigrationId, MigrationState, MigrationView, Point};
 use crate::quantities::milliseconds;
 use crate::render::{self, capitalised};
-use crate::summary::{advice, summary};
+use crate::summary::{advice, summary, was_settled};
 
 pub(super) async fn live(
     State(app): State<App>,
@@ -30,15 +31,20 @@ async fn draw(app: &App, id: MigrationId, error: Option<&str>) -> Result<Page, W
         html! {
             h1 { (view.vm) " from " (view.source) " to " (view.target) }
             @if let Some(error) = error { p.bad role="alert" { (capitalised(error)) } }
-            section.live aria-label="How it goes" data-migration=(view.id) data-final[view.state.is_final()] {
+            section.live aria-label="How it goes" data-migration=(view.id) data-state=(view.state.code()) data-final[view.state.is_final()] {
                 p role="status" { (mark(view.state)) " " span data-field="stage" { (stage(&view)) } }
                 (figures(&view))
-                @if !view.state.is_final() {
+                @if !view.state.is_final() && view.state != MigrationState::InDoubt {
                     p.verdict data-field="verdict" { (capitalised(verdict(&view))) }
                     (buttons(&view))
                 }
-                @if let Some(reason) = reason(&view) { p.bad role="alert" { (capitalised(reason)) } }
-                @if let Some(report) = &view.report {
+                @if let Some(reason) = reason(&view) {
+                    @if view.state == MigrationState::Completed { p { (capitalised(reason)) "." } }
+                    @else { p.bad role="alert" { (capitalised(reason)) } }
+                }
+                @if let Some(settlement) = &view.settlement { (doubt::settled(settlement)) }
+                @else if view.state == MigrationState::InDoubt { (doubt::form(&view.vm, &view.source, &view.target)) }
+                @if let Some(report) = view.report.as_ref().filter(|_| !was_settled(&view)) {
                     p.summary { (capitalised(&summary(report))) "." }
                     @if let Some(advice) = advice(report).filter(|_| view.state != MigrationState::Cancelled) { p { (capitalised(advice)) "." } }
                 }
@@ -82,7 +88,7 @@ fn figures(view: &MigrationView) -> Markup {
     let throttle = Throttle::new(progress.throttle);
     let held = if throttle.is_none() { "not at all".to_owned() } else { throttle.to_string() };
     html! {
-        @if !view.state.is_final() {
+        @if !view.state.is_final() && view.state != MigrationState::InDoubt {
             dl.figures {
                 div { dt { "Still to send" } dd data-field="remaining" { (Bytes(progress.remaining_bytes)) } }
                 div { dt { "The guest dirties" } dd data-field="dirty" { (ByteRate::new(progress.dirty_rate_bytes_per_second)) } }

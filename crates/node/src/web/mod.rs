@@ -1,5 +1,6 @@
 //! The pages: rendered here, forms that work without JavaScript, one small module for what changes while one looks.
 
+mod doubt;
 mod drain;
 mod form;
 mod limits;
@@ -28,6 +29,7 @@ pub(crate) fn pages(app: &App) -> Router<App> {
     let looking = Router::new()
         .route("/", get(overview::overview))
         .route("/vms/{vm}/migrate", get(form::form))
+        .route("/vms/{vm}/settle", get(doubt::doubt))
         .route("/migrations/{id}", get(live::live))
         .route("/migrations/{id}/charts", get(live::charts))
         .route("/history", get(overview::history))
@@ -36,6 +38,7 @@ pub(crate) fn pages(app: &App) -> Router<App> {
         .route_layer(allowed(Scope::Read));
     let operating = Router::new()
         .route("/vms/{vm}/migrate", post(form::submit))
+        .route("/vms/{vm}/settle", post(doubt::settle))
         .route("/migrations/{id}/cancel", post(live::cancel))
         .route("/migrations/{id}/complete", post(live::complete))
         .route("/migrations/{id}/adjust", post(live::adjust))
@@ -102,7 +105,7 @@ struct Login {
 async fn login(State(app): State<App>, Query(login): Query<Login>) -> Result<Response, Wrong> {
     let token = login.token.as_deref().map(str::trim);
     if let Some(token) = token
-        && app.scope_of(token)?.is_some()
+        && app.who(token)?.is_some()
     {
         let cookie = format!("{}={token}; {}", app.cookie(), app.cookie_rules());
         let mut headers = HeaderMap::new();

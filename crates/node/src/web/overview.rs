@@ -4,6 +4,7 @@ use axum::extract::State;
 use landfall_converge::{Bytes, Throttle};
 use maud::{Markup, html};
 
+use super::doubt;
 use super::page::{mark, moment, page};
 use super::{Page, Wrong};
 use crate::api::{App, blocking};
@@ -56,12 +57,13 @@ fn row(vm: &VmView) -> Markup {
     html! {
         tr {
             th scope="row" { (name) }
-            td { (vm.state.name()) @if let Some(trouble) = &vm.trouble { br; span.muted { (trouble) } } }
+            td { (vm.state.name()) @if let Some(trouble) = &vm.trouble { br; span.muted { (trouble) } } @if let Some(settlement) = &vm.settlement { (doubt::settled(settlement)) } }
             td { (vm.spec.machine.kind()) }
             td { (memory) }
             td { @if vm.throttle > 0.0 { (Throttle::new(vm.throttle)) } @else { "no" } }
             td {
-                @if let Some(migration) = &vm.migration { a href={ "/migrations/" (migration.id) } { "On its way" } }
+                @if vm.state == VmState::InDoubt { a.button href={ "/vms/" (name) "/settle" } { "Decide…" } }
+                @else if let Some(migration) = &vm.migration { a href={ "/migrations/" (migration.id) } { "On its way" } }
                 @else if matches!(vm.state, VmState::Running | VmState::Paused) { a.button href={ "/vms/" (name) "/migrate" } { "Migrate…" } }
             }
         }

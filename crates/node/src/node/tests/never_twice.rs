@@ -10,22 +10,22 @@ const LINKS: [Link; 4] =
 /// More steps than any migration has.
 const ENOUGH: usize = 24;
 
-fn vm() -> VmName {
+pub(super) fn vm() -> VmName {
     "web1".parse().unwrap()
 }
 
-fn request() -> MigrationRequest {
+pub(super) fn request() -> MigrationRequest {
     let target = "b".parse().unwrap();
     MigrationRequest { target, policy: None, settings: Default::default() }
 }
 
-fn create(node: &Node) {
+pub(super) fn create(node: &Node) {
     let text = "name = 'web1'\n[native]\nmemory = '64MiB'\nprobe = { workload = 'sweep' }";
     node.create(toml::from_str(text).unwrap()).unwrap();
 }
 
 /// What must be true in the end.
-fn assert_exactly_once(world: &World, a: &Node, b: &Node, case: &str) {
+pub(super) fn assert_exactly_once(world: &World, a: &Node, b: &Node, case: &str) {
     let running = world.running();
     assert_eq!(running.len(), 1, "{case}: it runs on {running:?}");
     let migration = a.0.store.migrations().unwrap().remove(0);
@@ -47,7 +47,7 @@ fn assert_exactly_once(world: &World, a: &Node, b: &Node, case: &str) {
 }
 
 /// Takes everything to its end, with both daemons well; the source's was started again just now.
-fn recovered_to_the_end(a: &Node, b: &Node) {
+pub(super) fn recovered_to_the_end(a: &Node, b: &Node) {
     a.recover().unwrap();
     to_the_end(a, b);
 }

@@ -1,7 +1,6 @@
 //! Two hosts whose machines are entries in a table. Processes go on while the daemons come and go.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, RwLock};
 
 use landfall_converge::ByteRate;
@@ -41,11 +40,13 @@ struct Process {
 pub(super) struct World {
     processes: Mutex<BTreeMap<String, Process>>,
     link: Link,
+    /// The daemon that is gone as soon as a guest is sent.
+    vanishing: Mutex<Option<Place>>,
 }
 
 impl World {
     pub(super) fn new(link: Link) -> Arc<Self> {
-        Arc::new(Self { processes: Mutex::default(), link })
+        Arc::new(Self { processes: Mutex::default(), link, vanishing: Mutex::default() })
     }
 
     /// The hosts on which the guest runs.
@@ -105,6 +106,9 @@ impl Machines for Machine {
     ) -> Result<Followed, MachineError> {
         let mut processes = self.world.processes.lock().unwrap();
         if let Some(Destination { uri: there, .. }) = to {
+            if let Some(place) = self.world.vanishing.lock().unwrap().take() {
+                *place.write().unwrap() = None;
+            }
             let (outcome, here, arrived) = match self.world.link {
                 Link::Good => (Outcome::Completed, Condition::GivenAway, RUNNING),
                 Link::BreaksEarly => (Outcome::Failed, RUNNING, Condition::Gone),
@@ -128,6 +132,11 @@ impl Machines for Machine {
         let process = processes.get_mut(&self.host).expect("it is here");
         assert_eq!(process.condition, Condition::InDoubt, "nothing else is settled");
         process.condition = if run { RUNNING } else { Condition::GivenAway };
+        Ok(())
+    }
+
+    fn press_button(&self, _: &VmRecord) -> Result<(), MachineError> {
+        self.world.processes.lock().unwrap().remove(&self.host);
         Ok(())
     }
 
@@ -221,6 +230,16 @@ pub(super) fn hosts(world: &Arc<World>) -> (tempfile::TempDir, Host, Host) {
 }
 
 impl Host {
+    /// The daemon answers nobody any more.
+    pub(super) fn vanishes(&self) {
+        *self.place.write().unwrap() = None;
+    }
+
+    /// The daemon answers nobody any more once it has prepared for a guest.
+    pub(super) fn vanishes_once_it_has_prepared(&self) {
+        *self.world.vanishing.lock().unwrap() = Some(Arc::clone(&self.place));
+    }
+
     /// Starts the daemon, which ends by itself after so many steps.
     pub(super) fn start(&self, steps: usize) -> Node {
         let setup = Setup {
@@ -237,7 +256,7 @@ impl Host {
         let peer: Arc<dyn Peer> = Arc::new(Direct { name: name.clone(), place });
         let peers = BTreeMap::from([(name, peer)]);
         let node = Node::new(setup, Arc::clone(&self.store), Arc::new(machines), peers);
-        node.0.steps_to_live.store(steps, Ordering::Release);
+        node.dies_after(steps);
         *self.place.write().unwrap() = Some(node.clone());
         node
     }
