@@ -7,13 +7,20 @@ use std::time::{Duration, Instant};
 const REMEMBERED: usize = 4;
 /// What stopping the vCPUs is taken to cost until it was measured.
 const STOP: Duration = Duration::from_millis(1);
+/// In this time half of what a first stop took beyond that is forgotten: it may have met a busy host, and a stop that is
+/// believed to take too long is never tried again.
+const FORGOTTEN: Duration = Duration::from_millis(500);
+/// That time doubles with each stop that was taken back, so that a guest is not stopped again and again in vain; so often
+/// at most.
+const MOST_DOUBLINGS: u32 = 10;
 /// What reading, sending and loading device state is taken to cost until it was measured.
 const STATE: Duration = Duration::from_millis(5);
 
 /// The parts of downtime that do not depend on pages.
 #[derive(Clone, Debug)]
 pub(super) struct Costs {
-    stop: Duration,
+    /// The last one that was measured.
+    stop: Option<Stop>,
     /// How long reading the dirty log took last.
     sync: Duration,
     /// Comparing digests; zero where they are not.
@@ -26,11 +33,30 @@ pub(super) struct Costs {
     asked: Option<(u32, Instant)>,
 }
 
+/// What stopping the vCPUs took.
+#[derive(Clone, Copy, Debug)]
+struct Stop {
+    took: Duration,
+    ended: Instant,
+    /// Stops before it: all of them were taken back.
+    before: u32,
+}
+
+impl Stop {
+    /// What another one is believed to take.
+    fn another(&self, now: Instant) -> Duration {
+        let half_life = FORGOTTEN * (1 << self.before.min(MOST_DOUBLINGS));
+        let age = now.saturating_duration_since(self.ended).as_secs_f64();
+        let left = (-age / half_life.as_secs_f64()).exp2();
+        STOP.min(self.took) + self.took.saturating_sub(STOP).mul_f64(left)
+    }
+}
+
 impl Costs {
     /// The costs as they are believed to be before anything was measured.
     pub(super) fn new() -> Self {
         Self {
-            stop: STOP,
+            stop: None,
             sync: Duration::ZERO,
             check: Duration::ZERO,
             round_trip: None,
@@ -39,8 +65,10 @@ impl Costs {
         }
     }
 
-    pub(super) fn stopped_in(&mut self, time: Duration) {
-        self.stop = time;
+    /// Stopping the vCPUs took so long, until now.
+    pub(super) fn stopped_in(&mut self, took: Duration, ended: Instant) {
+        let before = self.stop.map_or(0, |stop| stop.before + 1);
+        self.stop = Some(Stop { took, ended, before });
     }
 
     pub(super) fn synced_in(&mut self, time: Duration) {
@@ -84,9 +112,10 @@ impl Costs {
 
     /// All of them: the guest is stopped, the dirty log read, what is under way arrives, the state is read and loaded and
     /// checked; *ready*, *commit* and *running* are three messages one after the other.
-    pub(super) fn fixed_downtime(&self) -> Duration {
+    pub(super) fn fixed_downtime(&self, now: Instant) -> Duration {
         let messages = self.round_trip.unwrap_or_default() * 2;
-        self.stop + self.sync + self.backlog() + STATE + self.check + messages
+        let stop = self.stop.map_or(STOP, |stop| stop.another(now));
+        stop + self.sync + self.backlog() + STATE + self.check + messages
     }
 }
 

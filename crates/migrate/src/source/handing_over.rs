@@ -63,11 +63,11 @@ impl Switchover {
         run.paused = true;
         let ran = run.machine.pause().map_err(|error| Ended::Machine("stop the guest", error))?;
         let stopped = Instant::now();
-        run.costs.stopped_in(stopped - began);
+        run.costs.stopped_in(stopped - began, stopped);
         run.harvest(true)?;
         let synced = Instant::now();
         let remaining = run.dirty.pages();
-        let fixed = run.costs.fixed_downtime();
+        let fixed = run.costs.fixed_downtime(stopped);
         let accepted = run.controller.accepts_switchover(remaining, fixed);
         let predicted = run.controller.expected_downtime(remaining);
         if accepted {

@@ -495,7 +495,7 @@ impl<'m> Run<'m> {
             resent_pages: Pages(pages.saturating_sub(pages_before.max(self.sampled.pages))),
             idle: self.idle_time(now),
             remaining: self.dirty.pages(),
-            fixed_downtime: self.costs.fixed_downtime(),
+            fixed_downtime: self.costs.fixed_downtime(now),
             harvest,
         };
         let bandwidth = ByteRate::of(sample.sent, sample.elapsed);
