@@ -103,12 +103,16 @@ impl Estimator {
     /// The pages that a stop now would leave to be sent: what remains, and what was dirtied since the log was read
     /// and will be until the guest stands still.
     pub(crate) fn pages_at_stop(&self) -> f64 {
-        /// Between the decision and the last vCPU's stop.
-        const STOPPING: f64 = 0.002;
-        let lag = self.since_harvest.as_secs_f64() + STOPPING;
-        let late = self.dirtying.wall() * lag;
+        let late = self.dirtying.wall() * self.lag().as_secs_f64();
         let bound = if self.working_set.bounded() { self.working_set.pages() } else { late };
         self.remaining.0 as f64 + late.min(bound)
+    }
+
+    /// From when the log was read until the guest stands still, should it be stopped now.
+    pub(crate) fn lag(&self) -> Duration {
+        /// Between the decision and the last vCPU's stop.
+        const STOPPING: Duration = Duration::from_millis(2);
+        self.since_harvest.saturating_add(STOPPING)
     }
 
     /// The downtime that `pages` would cost at the bandwidth believed in.

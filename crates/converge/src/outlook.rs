@@ -15,8 +15,13 @@ const MARGIN: f64 = 0.95;
 pub(crate) struct Outlook {
     /// Pages that would be left if the guest were stopped now.
     pub(crate) remaining: f64,
-    /// Pages that fit into the downtime.
+    /// Pages that may remain when the guest is to be stopped as it runs now: what it dirties until it stands still
+    /// comes on top of them, and must fit into the downtime as well.
     pub(crate) target: f64,
+    /// Pages that fit into the downtime.
+    pub(crate) fits: f64,
+    /// Time between the last reading of the dirty log and the last vCPU's stop, in seconds.
+    pub(crate) lag: f64,
     /// Pages per second that leave.
     pub(crate) bandwidth: f64,
     /// The guest, taken to sweep where its pattern is unknown.
@@ -39,15 +44,16 @@ impl Outlook {
             limits.max_downtime.as_secs_f64() * MARGIN - estimator.fixed_downtime.as_secs_f64();
         let remaining = estimator.pages_at_stop();
         let late = remaining - estimator.remaining.0 as f64;
-        let target =
-            (for_pages.max(0.0) * estimator.bandwidth.cautious_pages_per_second() - late).max(0.0);
+        let fits = for_pages.max(0.0) * estimator.bandwidth.cautious_pages_per_second();
         let once = guest.memory.0 as f64 / bandwidth.max(1.0);
         let left = limits
             .time_limit
             .map_or(f64::INFINITY, |limit| limit.saturating_sub(now).as_secs_f64() * 0.7);
         Self {
             remaining: estimator.remaining.0 as f64,
-            target,
+            target: (fits - late).max(0.0),
+            fits,
+            lag: estimator.lag().as_secs_f64(),
             bandwidth,
             cautious: estimator.load(Pattern::Sweep),
             hopeful: estimator.load(Pattern::Random),
@@ -59,6 +65,14 @@ impl Outlook {
     pub(crate) fn no_slower_than(&self, rate: f64) -> Self {
         let faster = |load: Load| load.at_rate(load.rate.max(rate));
         Self { cautious: faster(self.cautious), hopeful: faster(self.hopeful), ..*self }
+    }
+
+    /// How long it takes until the guest `load` can be stopped, when it runs `share` of the time.
+    pub(crate) fn time_to_stop(&self, load: &Load, share: f64) -> Option<f64> {
+        // Held back, it dirties less also while it is being stopped.
+        let late = load.rate * share * self.lag;
+        let late = load.working_set.map_or(late, |set| late.min(set));
+        load.time_to(self.remaining, (self.fits - late).max(0.0), share, self.bandwidth)
     }
 
     /// How long it takes unaided, when that is certain whatever the guest's pattern, and bearable.

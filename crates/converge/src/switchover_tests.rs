@@ -9,6 +9,8 @@ fn outlook(remaining: f64, rate: f64) -> Outlook {
     Outlook {
         remaining: remaining * MIB,
         target: 110.0 * MIB,
+        fits: 110.0 * MIB,
+        lag: 0.0,
         bandwidth: 400.0 * MIB,
         cautious: load(Pattern::Sweep),
         hopeful: load(Pattern::Random),

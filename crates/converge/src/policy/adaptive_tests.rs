@@ -91,6 +91,19 @@ fn a_guest_that_changes_little_of_each_page_is_not_held_back() {
 }
 
 #[test]
+fn a_guest_that_dirties_more_while_it_is_stopped_than_fits_is_held_back_nevertheless() {
+    // Some 490 pages until it stands still, of which 430 fit; held back it dirties far fewer.
+    let limits = Limits { max_downtime: Duration::from_millis(20), ..Limits::default() };
+    let mut controller = controller();
+    controller.set_limits(limits);
+    let mut throttle = None;
+    for _ in 0..20 {
+        throttle = throttle.or(throttled_by(&controller.step(tick(2, 32_768, DIRTIED, LEAVE))));
+    }
+    assert!(throttle.is_some_and(|throttle| throttle.share() > 0.87), "{throttle:?}");
+}
+
+#[test]
 fn one_bad_harvest_is_no_evidence() {
     let mut controller = controller();
     for index in 0..40 {

@@ -119,7 +119,7 @@ fn predict(
     } else {
         throttles.first().map_or(1.0, |throttle| throttle.run_share())
     };
-    let time = load.time_to(outlook.remaining, outlook.target, run_share, outlook.bandwidth)?;
+    let time = outlook.time_to_stop(load, run_share)?;
     let stolen = mean(&throttles);
     Some(Plan { throttles, per_vcpu, stolen, time })
 }

@@ -125,9 +125,7 @@ impl Steered {
         let load = at.outlook.cautious.at_rate(dirtying.latest());
         let (share, outlook) = (dirtying.latest_run_share(), &at.outlook);
         !self.saturated
-            && load
-                .time_to(outlook.remaining, outlook.target, share, outlook.bandwidth)
-                .is_some_and(|time| time <= outlook.patience)
+            && outlook.time_to_stop(&load, share).is_some_and(|time| time <= outlook.patience)
     }
 
     fn set(&self, at: &Situation<'_>, throttle: Throttle) -> Option<Change> {
