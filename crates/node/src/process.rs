@@ -65,6 +65,20 @@ impl ProcessId {
     }
 }
 
+/// The processes that were started with arguments that are `wanted`.
+pub fn with_arguments(wanted: impl Fn(&[&str]) -> bool) -> Vec<ProcessId> {
+    let found = |entry: fs::DirEntry| {
+        let process = ProcessId::of(entry.file_name().to_str()?.parse().ok()?)?;
+        let words = fs::read(entry.path().join("cmdline")).ok()?;
+        let words = String::from_utf8_lossy(&words);
+        let words: Vec<&str> = words.split_terminator('\0').collect();
+        wanted(&words).then_some(process)
+    };
+    // Without it there is nothing to be found.
+    let Ok(processes) = fs::read_dir("/proc") else { return Vec::new() };
+    processes.flatten().filter_map(found).collect()
+}
+
 /// The time of the start and the state, out of `/proc/PID/stat`. The name in it may hold anything, also parentheses.
 fn parse(stat: &str) -> Option<(u64, char)> {
     let (_, rest) = stat.rsplit_once(") ")?;

@@ -103,6 +103,16 @@ impl LocalMachines {
         }
     }
 
+    /// The processes that were started here for the machine, also one of which a daemon that was killed had not taken note yet.
+    fn processes(&self, record: &VmRecord) -> Vec<ProcessId> {
+        // Of others nobody here knows which of the processes that name it are the machine.
+        if !record.monitor.starts_with(&self.folder) {
+            return Vec::new();
+        }
+        let monitor = record.monitor.display().to_string();
+        process::with_arguments(|words| serves(words, &monitor))
+    }
+
     /// How URIs of awaited guests begin.
     fn scheme(&self) -> &'static str {
         if self.identity.is_some() { "tls" } else { "tcp" }
@@ -116,6 +126,19 @@ impl LocalMachines {
         }
         command
     }
+}
+
+/// Whether a process with these arguments has its monitor at `monitor`; those who only speak with it are other processes.
+fn serves(words: &[&str], monitor: &str) -> bool {
+    let by_option = |pair: &[&str]| matches!(pair[0], "--qmp" | "-qmp") && pair[1] == monitor;
+    let address = [format!("unix:{monitor},"), format!("path={monitor},")];
+    // As QEMU has them: unix:PATH,server=on for -qmp, socket,path=PATH,server=on for -chardev.
+    let of_qemu = |word: &&str| {
+        (word.starts_with("unix:") || word.starts_with("socket,"))
+            && word.contains(",server")
+            && address.iter().any(|address| format!("{word},").contains(address))
+    };
+    words.windows(2).any(by_option) || words.iter().any(of_qemu)
 }
 
 /// A conversation with a machine's monitor.
@@ -214,17 +237,24 @@ impl Machines for LocalMachines {
     }
 
     fn end(&self, record: &VmRecord) {
+        // Of one that was just started when its daemon was killed, neither is there yet: a note of it, nor its monitor.
+        let mut processes = self.processes(record);
+        processes.extend(record.process.filter(|process| !processes.contains(process)));
         let asked = connect(record, GLANCE)
             .is_ok_and(|mut client| client.execute(&landfall_qmp::Command::Quit).is_ok());
-        if let Some(process) = record.process
-            && !(asked && process.ends_within(END_TIMEOUT))
-        {
-            process.kill();
+        for process in processes {
+            if !(asked && process.ends_within(END_TIMEOUT)) {
+                process.kill();
+            }
         }
         // The socket of an ended process would only be in the way.
         if record.monitor.starts_with(&self.folder) {
             let _ = fs::remove_file(&record.monitor);
         }
+    }
+
+    fn end_strays(&self, record: &VmRecord) {
+        self.processes(record).into_iter().for_each(ProcessId::kill);
     }
 
     fn measure(&self, record: &VmRecord) -> Result<DirtyMeasurement, MachineError> {
@@ -233,3 +263,7 @@ impl Machines for LocalMachines {
         watched.map(|(_, told)| told).map_err(|error| MachineError::monitor(&error))
     }
 }
+
+#[cfg(test)]
+#[path = "local_tests.rs"]
+mod tests;

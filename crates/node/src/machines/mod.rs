@@ -173,6 +173,10 @@ pub trait Machines: Send + Sync + fmt::Debug {
     /// Ends the machine and everything in it.
     fn end(&self, record: &VmRecord);
 
+    /// Ends at once what still runs here of a machine that is not this host's any more, since a daemon was killed before it
+    /// could.
+    fn end_strays(&self, record: &VmRecord);
+
     /// Watches what the guest writes, for a moment.
     ///
     /// # Errors

@@ -132,6 +132,7 @@ impl Node {
     /// # Errors
     /// When the store cannot be read.
     pub fn recover(&self) -> Result<(), NodeError> {
+        self.end_strays()?;
         for migration in self.0.store.migrations()? {
             if migration.state.is_final() {
                 continue;
@@ -145,6 +146,17 @@ impl Node {
             self.spawn(name, move |node| node.resume(migration));
         }
         self.go_on_draining();
+        Ok(())
+    }
+
+    /// Ends what is left of machines that went away, or did not come. Nothing comes in meanwhile.
+    fn end_strays(&self) -> Result<(), NodeError> {
+        let _alone = lock(&self.0.admitting);
+        for record in self.0.store.vms()? {
+            if matches!(record.ownership.holding, Holding::Away { .. } | Holding::Refused { .. }) {
+                self.0.machines.end_strays(&record);
+            }
+        }
         Ok(())
     }
 

@@ -28,6 +28,7 @@ pub(super) fn create(node: &Node) {
 pub(super) fn assert_exactly_once(world: &World, a: &Node, b: &Node, case: &str) {
     let running = world.running();
     assert_eq!(running.len(), 1, "{case}: it runs on {running:?}");
+    assert_eq!(world.present(), running, "{case}: a process is left");
     let migration = a.0.store.migrations().unwrap().remove(0);
     let (here, away) = match running[0].as_str() {
         "a" => (a, b),
@@ -132,6 +133,7 @@ fn the_targets_daemon_may_be_killed_between_any_two_steps() {
                     std::thread::yield_now();
                 }
                 let b = b.start(usize::MAX);
+                b.recover().unwrap();
                 to_the_end(&a, &b);
                 assert_exactly_once(world, &a, &b, &format!("{link:?}, killed at step {steps}"));
             });
@@ -157,6 +159,7 @@ fn both_daemons_may_be_killed() {
                 }
                 ended.leave();
                 let (a, b) = (a.start(usize::MAX), b.start(usize::MAX));
+                b.recover().unwrap();
                 recovered_to_the_end(&a, &b);
                 let case = format!("{link:?}, killed at steps {source} and {target}");
                 assert_exactly_once(world, &a, &b, &case);

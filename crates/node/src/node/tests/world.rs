@@ -55,6 +55,13 @@ impl World {
         let runs = |process: &Process| matches!(process.condition, Condition::Running { .. });
         processes.iter().filter(|(_, it)| runs(it)).map(|(host, _)| host.clone()).collect()
     }
+
+    /// The hosts on which there is a process for the guest, whether it runs or not.
+    pub(super) fn present(&self) -> Vec<String> {
+        let processes = self.processes.lock().unwrap();
+        let present = processes.iter().filter(|(_, it)| it.condition != Condition::Gone);
+        present.map(|(host, _)| host.clone()).collect()
+    }
 }
 
 pub(super) const RUNNING: Condition = Condition::Running { throttle: 0.0, migrating: false };
@@ -142,6 +149,11 @@ impl Machines for Machine {
 
     fn end(&self, _: &VmRecord) {
         self.world.processes.lock().unwrap().remove(&self.host);
+    }
+
+    fn end_strays(&self, record: &VmRecord) {
+        assert_ne!(self.condition(record), RUNNING, "a guest that runs is no stray");
+        self.end(record);
     }
 
     fn measure(&self, _: &VmRecord) -> Result<DirtyMeasurement, MachineError> {
