@@ -88,6 +88,18 @@ impl Machine {
         format!("the {}: {}{said}", self.role, chain(error))
     }
 
+    /// What it has taken of the processors so far, its guest among it.
+    pub(super) fn processor_time(&self) -> Result<Duration, String> {
+        let path = format!("/proc/{}/stat", self.child.id());
+        let stat = std::fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;
+        // The name, in brackets, may hold anything.
+        let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
+        let ticks = fields.split_whitespace().skip(11).take(2).map(str::parse::<u64>);
+        let ticks: u64 = ticks.sum::<Result<_, _>>().map_err(|error| format!("{path}: {error}"))?;
+        // 100 a second, on every Linux there is.
+        Ok(Duration::from_millis(ticks * 10))
+    }
+
     /// Where its guest's memory is found, once it has one.
     pub(super) fn memory(&self) -> MemoryOf {
         MemoryOf { descriptors: PathBuf::from(format!("/proc/{}/fd", self.child.id())) }

@@ -43,7 +43,7 @@ pub(super) struct Setting<'a> {
 }
 
 impl Setting<'_> {
-    fn plan(&self) -> Result<(Plan, GuestRam), String> {
+    pub(super) fn plan(&self) -> Result<(Plan, GuestRam), String> {
         let workload = self.row.workload.parse().map_err(|error| format!("{error}"))?;
         let memory = GuestRam::new(self.memory).map_err(|error| error.to_string())?;
         let plan = Plan::new(workload, self.row.vcpus(), &memory);
@@ -61,11 +61,11 @@ impl Setting<'_> {
 
 /// What the engine says of a migration that has ended.
 #[derive(Clone, Copy, Debug, Default)]
-struct Told {
-    arrived: bool,
-    total_ms: f64,
+pub(super) struct Told {
+    pub(super) arrived: bool,
+    pub(super) total_ms: f64,
     downtime_ms: Option<f64>,
-    sent_bytes: u64,
+    pub(super) sent_bytes: u64,
     max_throttle: f64,
 }
 
@@ -134,7 +134,7 @@ fn host_load() -> f64 {
 }
 
 /// Waits until the guest has been once over its working set: before, its dirty rate is not what it will be.
-fn warm_up(ranges: &[VcpuRange], memory: &GuestRam) -> Result<(), String> {
+pub(super) fn warm_up(ranges: &[VcpuRange], memory: &GuestRam) -> Result<(), String> {
     let deadline = Instant::now() + WARM_UP;
     let alive = |moment: &Moment| moment.vcpus.iter().all(|vcpu| vcpu.heartbeat > 0);
     let round = |moment: &Moment| {
@@ -175,7 +175,7 @@ fn longest_gap(ranges: &[VcpuRange], memory: &GuestRam, hz: u64) -> Result<f64, 
 }
 
 /// Waits for the end of the migration.
-fn follow(
+pub(super) fn follow(
     source: &mut Machine,
     setting: &Setting<'_>,
     engine: Engine,

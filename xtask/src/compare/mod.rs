@@ -12,6 +12,7 @@ mod page;
 mod prediction;
 mod result;
 mod row;
+mod speed;
 mod start;
 mod table;
 mod watch;
@@ -30,6 +31,7 @@ use self::link::LinkKind;
 use self::measure::{Setting, measure};
 use self::result::{Cell, Comparison, Entry, Host, Settings};
 use self::row::{ROWS, Row};
+use self::speed::{Content, Mover, Speed};
 use crate::command::{cargo, run};
 use crate::workspace::Workspace;
 
@@ -66,7 +68,28 @@ pub(crate) struct CompareArgs {
     /// One row in a few minutes: the sweep at 125 MB/s, three runs, at most 45 s each.
     #[arg(long, conflicts_with_all = ["rows", "bandwidth", "runs", "time_limit"])]
     quick: bool,
-    /// The folder for compare.json and compare.html.
+    /// Instead, how fast memory that nobody writes to moves without a limit, for each of: noise, text, zeros, untouched.
+    #[arg(
+        long,
+        value_name = "CONTENT",
+        value_delimiter = ',',
+        value_parser = Content::named,
+        conflicts_with_all = ["rows", "bandwidth", "link", "contenders", "time_limit", "quick"]
+    )]
+    contents: Vec<Content>,
+    /// Who moves them: QEMU and Landfall with their settings; everybody if not given.
+    #[arg(
+        long,
+        value_name = "MOVER",
+        value_delimiter = ',',
+        value_parser = speed::named,
+        requires = "contents"
+    )]
+    movers: Vec<&'static Mover>,
+    /// The guest's memory while its contents are moved.
+    #[arg(long, value_name = "SIZE", default_value = "1GiB", requires = "contents")]
+    memory: Bytes,
+    /// The folder for compare.json and compare.html, or for speed.json.
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
 }
@@ -112,7 +135,7 @@ impl Matrix {
 
 pub(crate) fn compare(workspace: &Workspace, args: &CompareArgs) -> ExitCode {
     let out = args.out.clone().unwrap_or_else(|| workspace.target().join("compare"));
-    match compare_into(workspace, Matrix::of(args), &out) {
+    match compare_into(workspace, args, &out) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
@@ -121,7 +144,7 @@ pub(crate) fn compare(workspace: &Workspace, args: &CompareArgs) -> ExitCode {
     }
 }
 
-fn compare_into(workspace: &Workspace, mut matrix: Matrix, out: &Path) -> Result<(), String> {
+fn compare_into(workspace: &Workspace, args: &CompareArgs, out: &Path) -> Result<(), String> {
     kvm::is_available().map_err(|error| format!("guests are compared on KVM: {error}"))?;
     std::fs::create_dir_all(out).map_err(|error| format!("{}: {error}", out.display()))?;
     run(&mut cargo(workspace, ["build", "--release", "--package", "landfall"]))?;
@@ -131,20 +154,34 @@ fn compare_into(workspace: &Workspace, mut matrix: Matrix, out: &Path) -> Result
     if let Err(missing) = &qemu {
         eprintln!("{missing}");
         notes.push(missing.clone());
-        matrix.contenders.retain(|contender| contender.engine() == Engine::Landfall);
     }
     let ticks_per_second = kvm::tsc_frequency().map_err(|error| error.to_string())?;
-    let mut comparison = Comparison {
-        host: Host::of_this(qemu.ok(), ticks_per_second),
-        settings: Settings::new(MEMORY, DOWNTIME_LIMIT, &matrix),
-        notes,
-        cells: Vec::new(),
-    };
+    let host = Host::of_this(qemu.ok(), ticks_per_second);
+    if args.contents.is_empty() {
+        compare_rows(&landfall, Matrix::of(args), host, notes, out)
+    } else {
+        speed::speed(&landfall, Speed::of(args), host, notes, out)
+    }
+}
+
+fn compare_rows(
+    landfall: &Path,
+    mut matrix: Matrix,
+    host: Host,
+    notes: Vec<String>,
+    out: &Path,
+) -> Result<(), String> {
+    if host.qemu_version.is_none() {
+        matrix.contenders.retain(|contender| contender.engine() == Engine::Landfall);
+    }
+    let ticks_per_second = host.tsc_hz;
+    let settings = Settings::new(MEMORY, DOWNTIME_LIMIT, &matrix);
+    let mut comparison = Comparison { host, settings, notes, cells: Vec::new() };
     let json = out.join("compare.json");
     for row in &matrix.rows {
         for &bandwidth in &matrix.bandwidths {
             let setting = Setting {
-                landfall: &landfall,
+                landfall,
                 elf: &out.join(format!("{}.elf", row.name)),
                 memory: MEMORY,
                 row,

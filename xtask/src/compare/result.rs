@@ -36,7 +36,7 @@ impl Comparison {
 pub(super) struct Host {
     pub(super) cpus: usize,
     pub(super) kernel: String,
-    tsc_hz: u64,
+    pub(super) tsc_hz: u64,
     pub(super) landfall_version: &'static str,
     pub(super) qemu_version: Option<String>,
 }

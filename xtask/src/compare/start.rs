@@ -16,7 +16,7 @@ use super::machine::Machine;
 use super::measure::Setting;
 use crate::command::output;
 
-const QEMU: &str = "qemu-system-x86_64";
+pub(super) const QEMU: &str = "qemu-system-x86_64";
 
 /// The version of QEMU here, or how to get one.
 pub(super) fn qemu_version() -> Result<String, String> {
@@ -130,7 +130,11 @@ impl Drop for Steering {
     }
 }
 
-fn qemu_arguments(setting: &Setting<'_>, socket: &Path, incoming: Option<&str>) -> Vec<String> {
+pub(super) fn qemu_arguments(
+    setting: &Setting<'_>,
+    socket: &Path,
+    incoming: Option<&str>,
+) -> Vec<String> {
     let megabytes = setting.memory.0 >> 20;
     let memory = format!("memory-backend-memfd,id=ram,size={megabytes}M,share=on");
     let kernel = setting.elf.display().to_string();
@@ -164,7 +168,11 @@ fn qemu_arguments(setting: &Setting<'_>, socket: &Path, incoming: Option<&str>) 
     arguments
 }
 
-fn landfall_arguments(setting: &Setting<'_>, socket: &Path, incoming: Option<&str>) -> Vec<String> {
+pub(super) fn landfall_arguments(
+    setting: &Setting<'_>,
+    socket: &Path,
+    incoming: Option<&str>,
+) -> Vec<String> {
     let socket = socket.display().to_string();
     let mut arguments =
         ["vm", "run", "--with-parent", "--qmp", &socket].map(str::to_owned).to_vec();

@@ -12,9 +12,9 @@ use landfall_vmm::memory::GuestRam;
 use rustls::{ClientConnection, ServerConnection, StreamOwned};
 use vm_memory::{Bytes as _, GuestAddress};
 
-use crate::content::Source;
 use crate::engine::identity;
 use crate::measured::{Measured, measure};
+use crate::source::Source;
 
 const PIECE: usize = 256 * 1024;
 

@@ -1,9 +1,8 @@
-//! Memory, and what is in it.
+//! What is in memory that is to be moved. `cargo xtask compare --contents` has it from here, so that what it tells of other
+//! engines is of the same contents.
 
-use std::sync::Arc;
-
-use landfall_converge::Bytes;
-use landfall_migrate::machine::{GuestMemory, PageIndex};
+use landfall_converge::PAGE_SIZE;
+use landfall_migrate::machine::{GuestMemory, MachineError, PageIndex};
 use landfall_vmm::memory::GuestRam;
 
 const RUN_PAGES: u64 = 512;
@@ -23,29 +22,25 @@ pub(crate) enum Content {
 
 impl Content {
     pub(crate) const ALL: [Self; 4] = [Self::Noise, Self::Text, Self::Zeros, Self::Untouched];
-}
 
-/// Memory that is to be moved.
-pub(crate) struct Source {
-    pub(crate) content: Content,
-    pub(crate) memory: Arc<GuestRam>,
-}
-
-impl Source {
-    pub(crate) fn new(content: Content, mebibytes: u64) -> Self {
-        let memory = GuestRam::new(Bytes(mebibytes << 20)).unwrap();
-        if content != Content::Untouched {
-            for range in memory.layout().ranges() {
-                for page in range.clone().step_by(usize::try_from(RUN_PAGES).unwrap()) {
-                    let pages = RUN_PAGES.min(range.end - page);
-                    memory.write_pages(PageIndex(page), &bytes(content, page, pages)).unwrap();
-                }
+    /// Puts it into all pages of `memory` from `first` on.
+    pub(crate) fn fill(self, memory: &GuestRam, first: u64) -> Result<(), MachineError> {
+        if self == Self::Untouched {
+            return Ok(());
+        }
+        for range in memory.layout().ranges() {
+            let (mut page, end) = (range.start.max(first), range.end);
+            while page < end {
+                let pages = RUN_PAGES.min(end - page);
+                memory.write_pages(PageIndex(page), &bytes(self, page, pages))?;
+                page += pages;
             }
         }
-        Self { content, memory: Arc::new(memory) }
+        Ok(())
     }
 }
 
+#[expect(clippy::cast_possible_truncation, reason = "a run of pages is a few MiB")]
 fn bytes(content: Content, page: u64, pages: u64) -> Vec<u8> {
     let mut state = page.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let mut next = || {
@@ -54,7 +49,7 @@ fn bytes(content: Content, page: u64, pages: u64) -> Vec<u8> {
         state ^= state << 17;
         state
     };
-    let length = usize::try_from(pages * 4096).unwrap();
+    let length = (pages * PAGE_SIZE) as usize;
     let mut bytes = Vec::with_capacity(length + 64);
     match content {
         Content::Noise => {
@@ -69,7 +64,7 @@ fn bytes(content: Content, page: u64, pages: u64) -> Vec<u8> {
             ];
             while bytes.len() < length {
                 let random = next();
-                bytes.extend(WORDS[usize::try_from(random % 16).unwrap()].as_bytes());
+                bytes.extend(WORDS[(random % 16) as usize].as_bytes());
                 if random % 5 == 0 {
                     bytes.extend((random >> 40).to_string().bytes());
                 }

@@ -18,8 +18,8 @@ use landfall_migrate::{Listener, control, migrate_out};
 use landfall_vmm::memory::GuestRam;
 use tempfile::TempDir;
 
-use crate::content::Source;
 use crate::measured::{Measured, measure};
+use crate::source::Source;
 
 /// How memory is moved.
 #[derive(Clone, Copy)]

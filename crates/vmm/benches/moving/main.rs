@@ -12,6 +12,7 @@ mod bare;
 mod content;
 mod engine;
 mod measured;
+mod source;
 
 use landfall_converge::ByteRate;
 use landfall_migrate::options::EncodingChoice;
@@ -19,12 +20,13 @@ use landfall_migrate::options::EncodingChoice;
 use self::content::Content;
 use self::engine::Engine;
 use self::measured::{Measured, median};
+use self::source::Source;
 
 /// What is measured, and what to hold it against.
 struct Case {
     name: &'static str,
     content: Content,
-    run: fn(&content::Source) -> Measured,
+    run: fn(&Source) -> Measured,
 }
 
 const PLAIN: Engine = Engine::PLAIN;
@@ -94,7 +96,7 @@ fn main() {
     let wanted = std::env::var("CASES").unwrap_or_default();
     let cases: Vec<_> = CASES.iter().filter(|case| case.name.contains(&wanted)).collect();
     let sources: Vec<_> =
-        Content::ALL.iter().map(|content| content::Source::new(*content, mebibytes)).collect();
+        Content::ALL.iter().map(|content| Source::new(*content, mebibytes)).collect();
     let mut measured: Vec<Vec<Measured>> = cases.iter().map(|_| Vec::new()).collect();
     for _ in 0..rounds {
         for (case, runs) in cases.iter().zip(&mut measured) {
