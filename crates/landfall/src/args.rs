@@ -104,6 +104,23 @@ pub(crate) enum Switch {
     Off,
 }
 
+/// What is about pages on their way, or about others than processes of this host.
+const NOT_IN_A_HAND_OVER: [&str; 13] = [
+    "auto_converge",
+    "bandwidth",
+    "channels",
+    "encoding",
+    "insecure",
+    "max_stall",
+    "max_throttle",
+    "on_limit",
+    "policy",
+    "time_limit",
+    "tls_identity",
+    "tls_name",
+    "idempotency_key",
+];
+
 #[derive(Debug, Args)]
 #[command(
     after_help = format!("{EXIT_CODES}\n\nA machine of a node is moved to another node by their names; one that is named by its socket to an address.")
@@ -126,6 +143,10 @@ pub(crate) struct MigrateArgs {
     /// begun then, and begins no second one. Between nodes.
     #[arg(long, value_name = "KEY", conflicts_with = "check")]
     pub(crate) idempotency_key: Option<landfall_node::model::IdempotencyKey>,
+    /// Hand the guest's memory itself over to a process of this host, at unix:PATH, as for an update of Landfall: nothing is
+    /// copied, and the guest stands still only while its state is passed on.
+    #[arg(long, conflicts_with_all = NOT_IN_A_HAND_OVER)]
+    pub(crate) hand_over: bool,
     #[command(flatten)]
     pub(crate) limits: MigrationLimitArgs,
     /// The most that may leave a second, as in 125MB/s or 10Gbit/s; as much as the link takes if not given.

@@ -210,6 +210,7 @@ impl LimitArgs {
             time_limit: Some(time_limit.unwrap_or_default()),
             on_limit: Some(self.on_limit.native().unwrap_or_default()),
             verify: Some(self.verify),
+            hand_over: Some(false),
             peer_timeout: Some(self.peer_timeout),
             ..ParametersUpdate::default()
         }

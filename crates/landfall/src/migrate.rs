@@ -45,6 +45,10 @@ pub(crate) fn migrate(args: &MigrateArgs) -> Result<Exit, CliError> {
             return Err(CliError::Flag { flag, why });
         }
     }
+    if args.hand_over && !matches!(uri, Uri::Unix(_)) {
+        let why = "passes file descriptors on, which only a Unix socket carries, between two processes of one host; give unix:PATH";
+        return Err(CliError::Flag { flag: "--hand-over", why });
+    }
     let client = open(&args.machine)?;
     if client.version().is_landfall() {
         migrate_own(args, uri, &limits, client)
@@ -67,7 +71,8 @@ fn migrate_own(
     args.security.add_to(&mut parameters, args.tls_name.as_deref());
     parameters.encoding = Some(args.encoding);
     parameters.multifd_channels = Some(args.channels.number(args.bandwidth));
-    let auto_converge = args.auto_converge.unwrap_or_default() == Switch::On;
+    parameters.hand_over = Some(args.hand_over);
+    let auto_converge = !args.hand_over && args.auto_converge.unwrap_or_default() == Switch::On;
     begin(&mut client, uri.to_string(), auto_converge, parameters).map_err(monitor)?;
     let report = {
         let mut watch = on_stderr("");
@@ -89,6 +94,10 @@ fn migrate_qemu(
     limits: &LimitArgs,
     client: Client,
 ) -> Result<Exit, CliError> {
+    if args.hand_over {
+        let why = "cannot be had with QEMU: set its parameter mode to cpr-transfer";
+        return Err(CliError::Flag { flag: "--hand-over", why });
+    }
     if limits.policy != Policy::Adaptive {
         let why = "cannot be had with QEMU, which has one rule of its own: without this flag Landfall steers it";
         return Err(CliError::Flag { flag: "--policy", why });
@@ -168,6 +177,7 @@ impl MigrateArgs {
             (self.limits.peer_timeout.is_some(), "--peer-timeout"),
             (self.channels != Channels::Auto, "--channels"),
             (self.encoding != PageEncoding::None, "--encoding"),
+            (self.hand_over, "--hand-over"),
             (self.security.is_given(), "--tls-identity, or --insecure,"),
             (self.tls_name.is_some(), "--tls-name"),
         ] {

@@ -108,6 +108,14 @@ impl Channel {
         })
     }
 
+    /// The socket, where descriptors can go along with what is written to it.
+    pub(crate) fn unix(&self) -> Option<&UnixStream> {
+        match self {
+            Self::Unix(stream) => Some(stream),
+            Self::Tcp(_) | Self::Tls(_) => None,
+        }
+    }
+
     /// No single read or write waits longer than this for the other side.
     pub(crate) fn set_timeouts(
         &self,

@@ -3,12 +3,14 @@
 mod greeting;
 mod receiving;
 mod taking_in;
+mod taking_over;
 
 use std::io;
 use std::time::Duration;
 
 use crate::channel::Acceptor;
 use crate::control::Control;
+use crate::deed::Deed;
 use crate::machine::{Destination, Host, MachineError};
 use crate::options::Uri;
 use crate::security::{Security, SecurityError};
@@ -50,6 +52,9 @@ pub enum ReceiveError {
     /// The machine cannot be built here.
     #[error("this host cannot run the guest; it goes on at the source")]
     Refused(#[source] MachineError),
+    /// The memory itself was to come, and did not.
+    #[error("the guest's memory was not handed over: {0}; the guest goes on at the source")]
+    NotHandedOver(&'static str),
     /// A page lies where the guest has no memory.
     #[error("a page could not be written; the guest goes on at the source")]
     Memory(#[source] MachineError),
@@ -70,6 +75,8 @@ pub struct Arrival {
     /// The connection was lost when everything was here and the guest was not given away yet, or not heard to be: it may
     /// run at the source. It stays paused until an operator decides.
     pub in_doubt: bool,
+    /// Where the guest's memory was handed over and is in doubt: who lets the guest run must take it first.
+    pub deed: Option<Deed>,
     /// Bytes of pages that came in.
     pub received_bytes: u64,
 }

@@ -10,6 +10,8 @@
 mod bucket;
 mod channel;
 mod control;
+mod deed;
+mod descriptors;
 mod destination;
 mod digest;
 mod dirty_set;
@@ -28,6 +30,7 @@ pub mod wire;
 mod zeros;
 
 pub use control::{Control, Handle, control};
+pub use deed::Deed;
 pub use destination::{Arrival, Listener, ReceiveError};
 pub use dirty_set::channel_of;
 pub use landfall_identity::{Identity, IdentityError};

@@ -1,12 +1,17 @@
 //! What a hypervisor offers to a migration.
 
+mod layout;
+mod memory_file;
+
 use std::error::Error;
-use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
 use landfall_converge::{PAGE_SIZE, Pages, VcpuThrottles};
 use serde::{Deserialize, Serialize};
+
+pub use self::layout::{LayoutError, MemoryLayout};
+pub use self::memory_file::MemoryFile;
 
 /// Why a hypervisor could not do what a migration asked for.
 pub type MachineError = Box<dyn Error + Send + Sync>;
@@ -29,69 +34,6 @@ impl PageIndex {
     #[must_use]
     pub fn offset(self, count: u64) -> Self {
         Self(self.0 + count)
-    }
-}
-
-/// Where a guest has memory: ranges of pages, ascending, apart from each other, each beginning and ending at a
-/// multiple of 64 pages so that a word of a bitmap never spans two of them.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MemoryLayout {
-    ranges: Vec<Range<u64>>,
-}
-
-/// Why ranges of pages are no layout.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum LayoutError {
-    /// A range is empty, or does not begin and end at a multiple of 64 pages.
-    #[error("the memory range of pages {0:?} is empty or not a multiple of 64 pages")]
-    Unaligned(Range<u64>),
-    /// A range begins before the previous one ended.
-    #[error("the memory range of pages {0:?} overlaps the one before it, or comes before it")]
-    Order(Range<u64>),
-}
-
-impl MemoryLayout {
-    /// A layout of ranges of guest frame numbers.
-    ///
-    /// # Errors
-    /// When a range is empty, unaligned, out of order or overlaps another.
-    pub fn new(ranges: Vec<Range<u64>>) -> Result<Self, LayoutError> {
-        let mut end = 0;
-        for range in &ranges {
-            if range.is_empty() || range.start % 64 != 0 || range.end % 64 != 0 {
-                return Err(LayoutError::Unaligned(range.clone()));
-            }
-            if range.start < end {
-                return Err(LayoutError::Order(range.clone()));
-            }
-            end = range.end;
-        }
-        Ok(Self { ranges })
-    }
-
-    /// The ranges of guest frame numbers.
-    #[must_use]
-    pub fn ranges(&self) -> &[Range<u64>] {
-        &self.ranges
-    }
-
-    /// How many pages there are.
-    #[must_use]
-    pub fn pages(&self) -> Pages {
-        Pages(self.ranges.iter().map(|range| range.end - range.start).sum())
-    }
-
-    /// One past the highest page; the length of a bitmap over all of them.
-    #[must_use]
-    pub fn end(&self) -> u64 {
-        self.ranges.last().map_or(0, |range| range.end)
-    }
-
-    /// Whether `count` pages from `first` all lie in one range.
-    #[must_use]
-    pub fn contains_run(&self, first: PageIndex, count: u64) -> bool {
-        let Some(end) = first.0.checked_add(count) else { return false };
-        self.ranges.iter().any(|range| range.start <= first.0 && end <= range.end)
     }
 }
 
@@ -238,6 +180,15 @@ pub trait Source: Send {
     /// The guest's memory.
     fn memory(&self) -> Arc<dyn GuestMemory>;
 
+    /// The files that the guest's memory is in, in the order of its ranges, for a process of this host that takes it over
+    /// as it is.
+    ///
+    /// # Errors
+    /// When it is in none, or the system gives no descriptors.
+    fn memory_files(&self) -> Result<Vec<MemoryFile>, MachineError> {
+        Err("its memory is in no file that could be handed over".into())
+    }
+
     /// The record of written pages.
     fn dirty_log(&mut self) -> &mut dyn DirtyLog;
 
@@ -267,6 +218,14 @@ pub trait Source: Send {
     /// When the hypervisor cannot read it.
     fn save(&mut self) -> Result<Vec<u8>, MachineError>;
 
+    /// The same for another process of this host: nothing need be brought to where other hosts find it.
+    ///
+    /// # Errors
+    /// When the hypervisor cannot read it.
+    fn save_here(&mut self) -> Result<Vec<u8>, MachineError> {
+        self.save()
+    }
+
     /// Lets go of what only one machine may have, such as the locks of its disks. Called once, when the guest is given
     /// away, just before the destination gets the word. Until then every failure finds the guest with all that it has.
     fn let_go(&mut self) {}
@@ -279,11 +238,25 @@ pub trait Host {
     /// # Errors
     /// When this host cannot run such a machine; the text travels back to the source and to its user.
     fn build(&mut self, configuration: &[u8]) -> Result<Box<dyn Destination>, MachineError>;
+
+    /// The same around memory that another process of this host has, too, and in which its guest runs until it is given
+    /// away: nothing may be written to it before [`Destination::resume`].
+    ///
+    /// # Errors
+    /// When this host cannot run such a machine, or the files are not what its memory can be made from.
+    fn take_over(
+        &mut self,
+        configuration: &[u8],
+        memory: Vec<MemoryFile>,
+    ) -> Result<Box<dyn Destination>, MachineError> {
+        let _ = (configuration, memory);
+        Err("it takes no memory over; migrate without a hand-over".into())
+    }
 }
 
 /// A machine that is being moved in; paused until [`Destination::resume`].
 pub trait Destination: Send {
-    /// The guest's memory, all zeros at first.
+    /// The guest's memory: all zeros at first, unless it was taken over.
     fn memory(&self) -> Arc<dyn GuestMemory>;
 
     /// Takes over vCPU and device state from [`Source::save`].
@@ -300,6 +273,9 @@ pub trait Destination: Send {
     fn claim(&mut self) -> Result<(), MachineError> {
         Ok(())
     }
+
+    /// Lets go of what was claimed: the guest goes on at the source.
+    fn let_go(&mut self) {}
 
     /// Runs the guest. Called once, after the commit.
     ///

@@ -92,6 +92,9 @@ pub struct Options {
     pub encoding: EncodingChoice,
     /// Compare a digest of guest memory and state at both ends before the guest is given away. Costs downtime.
     pub verify: bool,
+    /// Hand the memory itself over to a process of this host, over a Unix socket: nothing is copied, and neither channels, nor
+    /// encodings, nor the bandwidth, nor the policy matter.
+    pub hand_over: bool,
     /// How long to wait for the other side before the migration fails.
     pub peer_timeout: Duration,
 }
@@ -110,6 +113,7 @@ impl Options {
             channels: 1,
             encoding: EncodingChoice::None,
             verify: false,
+            hand_over: false,
             peer_timeout: Duration::from_secs(10),
         }
     }

@@ -184,6 +184,7 @@ impl Recorder {
             machine,
             policy: Policy::default(),
             auto_converge: false,
+            hand_over: false,
             total_ms: milliseconds(total),
             downtime_ms: parts.stop
                 + parts.last_sync

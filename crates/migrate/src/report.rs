@@ -126,6 +126,9 @@ pub struct Report {
     pub policy: Policy,
     /// Whether throttling was allowed.
     pub auto_converge: bool,
+    /// Whether the memory itself was to be handed over, on the same host.
+    #[serde(default)]
+    pub hand_over: bool,
     /// From the request to the end.
     pub total_ms: f64,
     /// From the moment the last vCPU stopped at the source to the moment the first ran at the destination; 0 when the

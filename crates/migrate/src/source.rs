@@ -6,14 +6,21 @@
 //!                              └───────────┘  the exact sync did not fit
 //! ```
 //!
+//! Where the destination takes the memory itself over, on the same host, nothing is sent while the guest runs:
+//!
+//! ```text
+//! Connecting ─▶ Offered ─▶ StoppedGuest ─▶ Committed
+//! ```
+//!
 //! Each phase is a type and consumes the one before it, so that none can be left out or taken twice. Every error before
 //! [`Committed`] leads to [`Run::survive`]: the guest goes on at the source, unthrottled, with its dirty log off. After
-//! it there is no path back.
+//! it there is no path back, but for a guest whose deed shows that nobody has taken it.
 
 mod connecting;
 mod costs;
 mod ended;
 mod handing_over;
+mod offered;
 mod precopy;
 mod run;
 mod sender;
@@ -46,6 +53,10 @@ pub fn migrate_out(
 }
 
 fn give_away(run: &mut Run<'_>) -> Result<Committed, Ended> {
+    if run.options.hand_over {
+        let offered = Connecting::begin(run).offer(run)?;
+        return offered.stop(run)?.send_the_state(run)?.commit(run);
+    }
     let first_pass = Connecting::begin(run).agree(run)?;
     let mut passes = first_pass.send_everything(run)?;
     let stopped = loop {

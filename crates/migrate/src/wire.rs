@@ -8,8 +8,8 @@ mod tag;
 
 pub use codec::{Decoder, Encoder, HEADER_BYTES, Received, WireError};
 pub use message::{
-    Commit, Encoding, Finish, Hello, MAX_CHANNELS, MAX_RUN_PAGES, Message, PageRun, Ready, Running,
-    Welcome,
+    Commit, Encoding, Finish, Hello, MAX_CHANNELS, MAX_MEMORY_FILES, MAX_RUN_PAGES, Message,
+    PageRun, Ready, Running, Welcome,
 };
 
 /// The version that this program speaks.

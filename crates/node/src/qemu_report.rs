@@ -35,6 +35,7 @@ pub fn report(bill: &Bill, auto_converge: bool) -> Option<Report> {
             landfall_converge::Policy::Off
         },
         auto_converge,
+        hand_over: false,
         total_ms: in_ms(bill.total),
         downtime_ms: in_ms(bill.downtime),
         predicted_downtime_ms: predicted,

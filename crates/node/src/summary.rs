@@ -11,6 +11,14 @@ use crate::quantities::milliseconds;
 pub fn summary(report: &Report) -> String {
     let total = milliseconds(report.total_ms);
     match report.outcome {
+        Outcome::Completed if report.hand_over => format!(
+            "handed over in {total} with {} of downtime (limit {}); none of {} of memory copied; \
+             integrity: {}",
+            milliseconds(report.downtime_ms),
+            milliseconds(report.downtime_limit_ms),
+            Bytes(report.memory_bytes),
+            integrity(report),
+        ),
         Outcome::Completed => format!(
             "arrived in {total} with {} of downtime (limit {}); {}; {} sent for {} of memory; \
              integrity: {}",
@@ -24,6 +32,11 @@ pub fn summary(report: &Report) -> String {
         Outcome::GaveUp => format!("did not arrive: gave up after {total}; {}", rates(report)),
         Outcome::Cancelled => format!("cancelled after {total}; the guest runs on at the source"),
         Outcome::Failed => format!("failed after {total}; the guest runs on at the source"),
+        Outcome::InDoubt if report.hand_over => {
+            format!(
+                "in doubt after {total}: the destination has the guest, and has not said that it runs"
+            )
+        }
         Outcome::InDoubt => {
             format!("in doubt after {total}: it is not known which side has the guest")
         }
@@ -82,6 +95,9 @@ pub fn advice(report: &Report) -> Option<&'static str> {
         Outcome::Failed => {
             Some("the guest runs on at the source; remove the cause, then migrate again")
         }
+        Outcome::InDoubt if report.hand_over => Some(
+            "look at the destination with `landfall status SOCKET`; if the guest is not there, it is lost: start it anew",
+        ),
         Outcome::InDoubt => Some(
             "look at both machines with `landfall status SOCKET`; `landfall settle SOCKET discard` on one \
              side first, then `landfall settle SOCKET run` on the other",

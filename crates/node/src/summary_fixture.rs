@@ -11,6 +11,7 @@ pub(crate) fn completed() -> Report {
         machine: MachineKind::Kvm,
         policy: Policy::Adaptive,
         auto_converge: true,
+        hand_over: false,
         total_ms: 2310.0,
         downtime_ms: 212.0,
         predicted_downtime_ms: 220.0,

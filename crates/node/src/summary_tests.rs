@@ -32,3 +32,17 @@ fn whatever_did_not_arrive_comes_with_what_to_do() {
     let in_doubt = Report { outcome: Outcome::InDoubt, ..gave_up() };
     assert!(advice(&in_doubt).is_some_and(|text| text.contains("landfall settle")));
 }
+
+#[test]
+fn a_hand_over_is_told_without_what_it_does_not_do() {
+    let handed_over = Report { hand_over: true, downtime_ms: 4.1, total_ms: 31.0, ..completed() };
+    assert_eq!(
+        summary(&handed_over),
+        "handed over in 31 ms with 4.1 ms of downtime (limit 300 ms); none of 512 MiB of memory copied; \
+         integrity: ok"
+    );
+    // Nobody can settle what two processes have settled between themselves.
+    let in_doubt = Report { outcome: Outcome::InDoubt, ..handed_over };
+    assert!(summary(&in_doubt).contains("the destination has the guest"));
+    assert!(advice(&in_doubt).is_some_and(|text| !text.contains("settle")));
+}

@@ -133,6 +133,8 @@ parameters! {
     on_limit: OnLimit = OnLimit::Abort, "x-landfall-on-limit";
     /// Compare digests of both ends before the guest is given away.
     verify: bool = false, "x-landfall-verify";
+    /// Hand the guest's memory itself over to a process of this host, over a Unix socket.
+    hand_over: bool = false, "x-landfall-hand-over";
     /// How long to wait for the other side.
     peer_timeout: Duration = Duration::from_secs(10), "x-landfall-peer-timeout" with "milliseconds";
 }
@@ -183,6 +185,7 @@ impl ParametersUpdate {
                 &[("abort", OnLimit::Abort), ("switchover", OnLimit::Switchover)],
             )?,
             verify: from.boolean("x-landfall-verify")?,
+            hand_over: from.boolean("x-landfall-hand-over")?,
             peer_timeout: from.milliseconds("x-landfall-peer-timeout", 1, MOST_MS)?,
         };
         arguments.finish()?;

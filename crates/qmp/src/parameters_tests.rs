@@ -46,6 +46,7 @@ fn an_update_survives_the_wire() {
         tls_creds: Some("/etc/landfall/host-a".to_owned()),
         insecure: Some(false),
         encoding: Some(PageEncoding::Zstd),
+        hand_over: Some(true),
         policy: Some(Policy::Stepped),
         peer_timeout: Some(Duration::from_millis(1500)),
         ..ParametersUpdate::default()

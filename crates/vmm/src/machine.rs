@@ -101,16 +101,18 @@ impl Vm {
         configuration: Configuration,
         events: &Sender<VmEvent>,
     ) -> Result<Arc<Self>, VmError> {
-        Self::build(host, configuration, Contents::Fresh, events)
+        let ram = GuestRam::new(configuration.memory)?;
+        Self::build(host, configuration, ram, Contents::Fresh, events)
     }
 
     fn build(
         host: &HostSide,
         mut configuration: Configuration,
+        ram: GuestRam,
         contents: Contents,
         events: &Sender<VmEvent>,
     ) -> Result<Arc<Self>, VmError> {
-        let ram = Arc::new(GuestRam::new(configuration.memory)?);
+        let ram = Arc::new(ram);
         let (plan, parts) = Self::parts(host, &configuration, &ram, contents, events)?;
         let Parts { vcpus, gates, dirty_log, board, processor } = parts;
         if let Guest::Kernel(guest) = &mut configuration.guest {
@@ -200,7 +202,10 @@ impl Vm {
     pub fn resume(&self) -> Result<(), VmError> {
         let mut intent = self.intent();
         intent.wanted = true;
-        self.carry_out(*intent)
+        let carried_out = self.carry_out(*intent);
+        // What does not run is not shown as running.
+        intent.wanted = carried_out.is_ok();
+        carried_out
     }
 
     /// Stops the guest for a migration, and returns when every vCPU has stopped: whether it ran until then. Nobody but
@@ -218,12 +223,16 @@ impl Vm {
     /// The migration lets the guest go: it runs again if its users want it to.
     ///
     /// # Errors
-    /// When the guest is over.
+    /// When the guest is over, or somebody else has what it needs; it is paused then.
     pub fn release(&self) -> Result<(), VmError> {
         let mut intent = self.intent();
         intent.held = false;
         // Also for a guest that its users have paused: it was to be given away, and is not.
-        self.board.claim()?;
+        if let Err(error) = self.board.claim() {
+            // It does not run, and so its users see, who may try again.
+            intent.wanted = false;
+            return Err(error.into());
+        }
         self.carry_out(*intent)
     }
 
@@ -322,3 +331,7 @@ mod tests;
 #[cfg(test)]
 #[path = "machine/pc_tests.rs"]
 mod pc_tests;
+
+#[cfg(test)]
+#[path = "machine/taken_over_tests.rs"]
+mod taken_over_tests;

@@ -24,7 +24,11 @@ fn configuration(machine: MachineKind, workload: &str, vcpus: usize) -> Configur
     }
 }
 
-fn machine(kind: MachineKind, workload: &str, vcpus: usize) -> (Arc<Vm>, Receiver<VmEvent>) {
+pub(super) fn machine(
+    kind: MachineKind,
+    workload: &str,
+    vcpus: usize,
+) -> (Arc<Vm>, Receiver<VmEvent>) {
     machine_with(kind, "auto", workload, vcpus)
 }
 
@@ -55,7 +59,7 @@ fn dirty_logs() -> Vec<(MachineKind, &'static str)> {
 }
 
 /// The kinds of machine that this host can run.
-fn kinds() -> Vec<MachineKind> {
+pub(super) fn kinds() -> Vec<MachineKind> {
     match is_available() {
         Ok(()) => vec![MachineKind::Synthetic, MachineKind::Kvm],
         Err(error) => {
@@ -66,7 +70,7 @@ fn kinds() -> Vec<MachineKind> {
 }
 
 /// Waits until the guest has gone over its working set `laps` more times, and one that only computes has computed.
-fn run_laps(vm: &Vm, laps: f64) {
+pub(super) fn run_laps(vm: &Vm, laps: f64) {
     let until = vm.laps().unwrap() + laps;
     let ranges = &vm.plan.as_ref().unwrap().vcpus;
     wait_until(|| {
@@ -97,7 +101,7 @@ impl DirtySink for PagesSeen {
     }
 }
 
-fn memory_of(vm: &Vm) -> Vec<u8> {
+pub(super) fn memory_of(vm: &Vm) -> Vec<u8> {
     let mut bytes = vec![0; usize::try_from(vm.configuration.memory.0).unwrap()];
     vm.ram.read_pages(PageIndex(0), &mut bytes).unwrap();
     bytes

@@ -1,6 +1,7 @@
 //! Guest memory: memfd-backed regions, with a bitmap of what the monitor itself writes.
 
 mod own_writes;
+mod shared;
 
 use std::ffi::CStr;
 use std::fs::File;
@@ -19,6 +20,7 @@ use vm_memory::{
 };
 
 pub use self::own_writes::OwnWrites;
+pub use self::shared::SharedMemoryError;
 
 /// Where the hole for devices begins on a PC; memory beyond it continues at 4 GiB.
 const HOLE_START: u64 = 3 << 30;
@@ -55,6 +57,9 @@ pub enum MemoryError {
     /// A copy failed.
     #[error("guest memory could not be accessed")]
     Access(#[from] vm_memory::GuestMemoryError),
+    /// What another process has handed over is no memory for the guest.
+    #[error(transparent)]
+    Shared(#[from] SharedMemoryError),
     /// Pages could not be given back.
     #[error("pages of guest memory could not be made empty")]
     Punch(#[source] std::io::Error),
@@ -74,16 +79,7 @@ impl GuestRam {
     /// # Errors
     /// When the size is odd, or the kernel has no memory to give.
     pub fn new(size: Bytes) -> Result<Self, MemoryError> {
-        if size.0 < GRAIN || !size.0.is_multiple_of(GRAIN) {
-            return Err(MemoryError::Size(size, Bytes(GRAIN)));
-        }
-        let below = 0..size.0.min(HOLE_START);
-        let above = HOLE_END..HOLE_END + size.0.saturating_sub(HOLE_START);
-        let ranges: Vec<Range<u64>> =
-            [below, above].into_iter().filter(|range| !range.is_empty()).collect();
-        let layout = MemoryLayout::new(
-            ranges.iter().map(|range| range.start / PAGE_SIZE..range.end / PAGE_SIZE).collect(),
-        )?;
+        let (ranges, layout) = laid_out(size)?;
         let regions = ranges.iter().map(region).collect::<Result<Vec<_>, _>>()?;
         let map = GuestMemoryMmap::from_regions(regions).map_err(MemoryError::Regions)?;
         Ok(Self { map, layout, size })
@@ -194,6 +190,21 @@ impl GuestRam {
         };
         if result == 0 { Ok(()) } else { Err(MemoryError::Punch(std::io::Error::last_os_error())) }
     }
+}
+
+/// Where the memory of a guest of `size` lies, in bytes and in pages: below and above the hole for devices.
+fn laid_out(size: Bytes) -> Result<(Vec<Range<u64>>, MemoryLayout), MemoryError> {
+    if size.0 < GRAIN || !size.0.is_multiple_of(GRAIN) {
+        return Err(MemoryError::Size(size, Bytes(GRAIN)));
+    }
+    let below = 0..size.0.min(HOLE_START);
+    let above = HOLE_END..HOLE_END + size.0.saturating_sub(HOLE_START);
+    let ranges: Vec<Range<u64>> =
+        [below, above].into_iter().filter(|range| !range.is_empty()).collect();
+    let layout = MemoryLayout::new(
+        ranges.iter().map(|range| range.start / PAGE_SIZE..range.end / PAGE_SIZE).collect(),
+    )?;
+    Ok((ranges, layout))
 }
 
 fn signed(value: u64) -> Result<i64, MemoryError> {

@@ -43,6 +43,7 @@ fn the_json_has_the_keys_that_programs_rely_on_and_nothing_else_on_its_stream() 
         "machine",
         "policy",
         "auto_converge",
+        "hand_over",
         "total_ms",
         "downtime_ms",
         "predicted_downtime_ms",
@@ -117,11 +118,30 @@ fn flags_become_capabilities_and_parameters() {
         time_limit: Some(Duration::from_secs(120)),
         on_limit: Some(OnLimit::Switchover),
         verify: Some(true),
+        hand_over: Some(false),
         peer_timeout: Some(Duration::from_secs(3)),
     };
     assert_eq!(set, Command::MigrateSetParameters(expected));
     let begun = machine.wait_for(|command| matches!(command, Command::Migrate { .. }));
     assert_eq!(begun, Command::Migrate { uri: DESTINATION.into() });
+}
+
+#[test]
+fn a_hand_over_is_asked_for_and_nothing_is_throttled_for_it() {
+    let machine = Machine::playing(Script::EndsWith("completed"));
+    assert_eq!(machine.run("migrate", &["unix:/run/new", "--hand-over"]).code, Some(0));
+    let set = machine.wait_for(|command| matches!(command, Command::MigrateSetCapabilities(_)));
+    let Command::MigrateSetCapabilities(capabilities) = set else { panic!("{set:?}") };
+    let auto_converge = capabilities.iter().find(|it| it.capability == Capability::AutoConverge);
+    assert_eq!(auto_converge.map(|it| it.state), Some(false));
+    let set = machine.wait_for(|command| matches!(command, Command::MigrateSetParameters(_)));
+    let Command::MigrateSetParameters(update) = set else { panic!("{set:?}") };
+    assert_eq!(update.hand_over, Some(true));
+    for (destination, flag) in [(DESTINATION, "--verify"), ("unix:/run/new", "--bandwidth=1MB/s")] {
+        let ended = machine.run("migrate", &[destination, "--hand-over", flag]);
+        assert!(matches!(ended.code, Some(1 | 2)), "{ended:?}");
+        assert!(ended.stderr.contains("--hand-over"), "{ended:?}");
+    }
 }
 
 #[test]

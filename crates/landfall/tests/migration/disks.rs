@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use crate::elf::kernel;
 use crate::frame::Tag;
-use crate::machine::{Machine, WIDE, landfall};
+use crate::machine::{HAND_OVER, Machine, WIDE, landfall};
 use crate::pair::{assert_completed, assert_ended, uri};
 use crate::proxy::{Fault, Moment, Proxy};
 
@@ -274,4 +274,38 @@ fn a_guest_whose_disk_is_snatched_away_runs_nowhere_until_it_is_given_back() {
     assert_eq!(settle(&destination.machine), Some(0));
     until(&mut destination.machine, RunState::Running);
     assert_eq!(settle(&owner.source), Some(1));
+}
+
+#[test]
+fn the_disk_of_a_guest_that_is_handed_over_goes_with_it() {
+    let Some(mut owner) = Owner::start() else { return };
+    let mut destination = owner.destination();
+    owner.source.migrate(uri(&destination.socket), &HAND_OVER);
+    assert_completed(&owner.source.report());
+    until(&mut destination.machine, RunState::Running);
+    owner.source.process().kill();
+    owner.assert_disk_is_taken();
+}
+
+#[test]
+fn a_guest_whose_disk_is_snatched_away_in_a_hand_over_stays_until_it_is_given_back() {
+    let Some(mut owner) = Owner::start() else { return };
+    let destination = owner.destination();
+    let here = destination.socket.with_extension("proxy");
+    let commit = Moment::first(Tag::Commit);
+    let mut proxy = Proxy::between(&here, &destination.socket, commit, Fault::Hold);
+    owner.source.migrate(uri(&here), &HAND_OVER);
+    proxy.wait_until_struck();
+    let thief = owner.disk();
+    thief.lock().unwrap();
+    proxy.go_on();
+    let report = owner.source.report();
+    assert_ended(&report, Outcome::Failed, "could not be started");
+    assert_ended(&report, Outcome::Failed, "the guest could not be resumed");
+    assert_eq!(owner.source.status(), RunState::Paused);
+    let refusal = owner.source.refusal(&Command::Cont);
+    assert!(refusal.contains("is in use by another process"), "{refusal}");
+    drop(thief);
+    owner.source.execute(&Command::Cont);
+    owner.assert_stayed();
 }

@@ -1,8 +1,12 @@
 //! What travels between source and destination, as far as a proxy must understand it.
 
-use std::io::{self, Read, Write};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 
 use landfall_migrate::wire::{Encoder, HEADER_BYTES, Message};
+
+use crate::rights;
 
 /// The kinds of messages, by their numbers on the wire: part of the protocol, and so not to change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,35 +24,41 @@ pub(crate) enum Tag {
     Ready = 11,
     Commit = 12,
     Running = 13,
+    Memory = 17,
 }
 
-/// One message, as its bytes.
-#[derive(Clone, Debug)]
-pub(crate) struct Frame(Vec<u8>);
+/// One message, as its bytes and the descriptors that go along with them.
+#[derive(Debug)]
+pub(crate) struct Frame(Vec<u8>, Vec<OwnedFd>);
 
 impl Frame {
     /// The next one; `None` at the end of the stream, wherever in a frame that is.
-    pub(crate) fn read(from: &mut impl Read) -> Option<Self> {
+    pub(crate) fn read(from: &UnixStream) -> Option<Self> {
         let mut bytes = vec![0; HEADER_BYTES];
-        from.read_exact(&mut bytes).ok()?;
+        let mut descriptors = rights::read_exact(from, &mut bytes).ok()?;
         let length = u32::from_le_bytes([bytes[8], bytes[9], bytes[10], bytes[11]]);
         bytes.resize(HEADER_BYTES + usize::try_from(length).unwrap(), 0);
-        from.read_exact(&mut bytes[HEADER_BYTES..]).ok()?;
-        Some(Self(bytes))
+        descriptors.extend(rights::read_exact(from, &mut bytes[HEADER_BYTES..]).ok()?);
+        Some(Self(bytes, descriptors))
     }
 
     pub(crate) fn of(message: &Message) -> Self {
         let mut bytes = Vec::new();
         Encoder::default().write(&mut bytes, message).unwrap();
-        Self(bytes)
+        Self(bytes, Vec::new())
     }
 
-    pub(crate) fn write(&self, to: &mut impl Write) -> io::Result<()> {
-        to.write_all(&self.0)
+    pub(crate) fn write(&self, to: &UnixStream) -> io::Result<()> {
+        rights::write_all(to, &self.0, &self.1)
     }
 
     pub(crate) fn is(&self, tag: Tag) -> bool {
         u16::from_le_bytes([self.0[4], self.0[5]]) == tag as u16
+    }
+
+    /// Without what goes along with it, as by something that passes on bytes alone.
+    pub(crate) fn of_bytes_alone(self) -> Self {
+        Self(self.0, Vec::new())
     }
 
     /// With one bit changed in byte `index` of its header.

@@ -321,6 +321,7 @@ pub(crate) struct How {
     pub(crate) peer_timeout: Duration,
     pub(crate) channels: u8,
     pub(crate) encoding: PageEncoding,
+    pub(crate) hand_over: bool,
 }
 
 /// Over a link that the guest outruns, so that it takes a while and does not arrive without throttling.
@@ -332,10 +333,14 @@ pub(crate) const NARROW: How = How {
     peer_timeout: Duration::from_secs(10),
     channels: 1,
     encoding: PageEncoding::None,
+    hand_over: false,
 };
 
 /// Over a link that carries whatever the processors can.
 pub(crate) const WIDE: How = How { bandwidth: 0, ..NARROW };
+
+/// The memory itself, and no page over any link.
+pub(crate) const HAND_OVER: How = How { hand_over: true, ..WIDE };
 
 impl How {
     /// Whoever does not answer is given up on soon.
@@ -352,6 +357,7 @@ impl How {
             verify: Some(true),
             multifd_channels: Some(self.channels),
             encoding: Some(self.encoding),
+            hand_over: Some(self.hand_over),
             ..ParametersUpdate::default()
         }
     }

@@ -14,12 +14,15 @@ mod disks;
 #[path = "../pvh/elf.rs"]
 mod elf;
 mod frame;
+mod handing_over;
 mod losing;
 mod machine;
 mod pair;
 mod protected;
 mod proxy;
 mod refusal;
+#[path = "../../../migrate/tests/moving/rights.rs"]
+mod rights;
 mod sandbox;
 mod snapshot;
 mod unaided;

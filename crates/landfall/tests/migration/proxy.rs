@@ -134,8 +134,8 @@ fn lock(line: &Mutex<Line>) -> MutexGuard<'_, Line> {
 }
 
 /// One direction. Each frame passes under the lock, so that behind a cut nothing passes in the other one either.
-fn pass_on(mut from: &UnixStream, mut to: &UnixStream, line: &Mutex<Line>) -> io::Result<()> {
-    while let Some(frame) = Frame::read(&mut from) {
+fn pass_on(from: &UnixStream, to: &UnixStream, line: &Mutex<Line>) -> io::Result<()> {
+    while let Some(frame) = Frame::read(from) {
         let mut state = lock(line);
         if state.severed {
             return Ok(());
@@ -143,7 +143,7 @@ fn pass_on(mut from: &UnixStream, mut to: &UnixStream, line: &Mutex<Line>) -> io
         let Some(fault) = state.strike(&frame) else {
             // What waits for a destination that reads slowly must not keep its answers back.
             drop(state);
-            frame.write(&mut to)?;
+            frame.write(to)?;
             continue;
         };
         let told = state.struck.clone();
@@ -154,17 +154,17 @@ fn pass_on(mut from: &UnixStream, mut to: &UnixStream, line: &Mutex<Line>) -> io
                 let _ = told.send(());
                 // Ends when the test lets go, or has ended.
                 let _ = gate.map(|gate| gate.recv());
-                frame.write(&mut to)?;
+                frame.write(to)?;
                 continue;
             }
             Fault::Cut | Fault::CutBehind | Fault::Kill(_) => state.severed = true,
             Fault::Replace(_) | Fault::CorruptHeader(_) => {}
         }
         match fault {
-            Fault::CutBehind => frame.write(&mut to)?,
+            Fault::CutBehind => frame.write(to)?,
             Fault::Kill(process) => process.kill(),
-            Fault::Replace(with) => with(frame).write(&mut to)?,
-            Fault::CorruptHeader(index) => frame.with_header_bit_flipped(index).write(&mut to)?,
+            Fault::Replace(with) => with(frame).write(to)?,
+            Fault::CorruptHeader(index) => frame.with_header_bit_flipped(index).write(to)?,
             Fault::Cut | Fault::Hold => {}
         }
         // Nobody may be interested.

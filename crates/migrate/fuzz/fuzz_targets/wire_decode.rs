@@ -26,7 +26,7 @@ fn framed(mut bytes: &[u8]) -> Vec<u8> {
         let announced = usize::from(u16::from_le_bytes([*length_low, *length_high]));
         let (content, after) = rest.split_at(announced.min(rest.len()));
         // Few kinds are known, and few flags; most of the time one of them should come.
-        let kind = u16::from_le_bytes([*tag_low % 18, 0]);
+        let kind = u16::from_le_bytes([*tag_low % 19, 0]);
         let flags = if *tag_high == 255 { 1_u16 } else { 0 };
         // Every so often a whole page or two, which a fuzzer would not find by itself.
         let mut content = content.to_vec();

@@ -9,16 +9,17 @@ use super::receiving::{Receiving, Voice};
 use super::{Arrival, Listener, ReceiveError};
 use crate::channel::Channel;
 use crate::control::Control;
+use crate::descriptors::Taking;
 use crate::digest::digest;
-use crate::machine::{Destination, Host};
+use crate::machine::{Destination, Host, MachineError};
 use crate::wire::{Commit, Decoder, Finish, Message, Ready, Running, WireError};
 
 /// A migration whose channels are all there.
 pub(super) struct Reception {
-    stream: Channel,
-    decoder: Decoder,
+    pub(super) stream: Channel,
+    pub(super) decoder: Decoder,
     voice: Mutex<Voice>,
-    further: Vec<Greeted>,
+    pub(super) further: Vec<Greeted>,
 }
 
 impl Reception {
@@ -42,7 +43,7 @@ impl Reception {
         Ok(Self { stream: first.stream, decoder: first.decoder, voice, further })
     }
 
-    fn say(&mut self, message: &Message) -> Result<(), WireError> {
+    pub(super) fn say(&mut self, message: &Message) -> Result<(), WireError> {
         self.voice.get_mut().unwrap_or_else(PoisonError::into_inner).say(message)
     }
 
@@ -70,20 +71,34 @@ impl Reception {
         host: &mut dyn Host,
         control: &Control,
     ) -> Result<Arrival, ReceiveError> {
-        let Message::Configuration(configuration) = self.decoder.read(&mut self.stream)? else {
-            return Err(WireError::Unexpected("something else than the configuration").into());
+        let mut taking = Taking::from(&mut self.stream);
+        let first = self.decoder.read(&mut taking)?;
+        let descriptors = taking.descriptors();
+        let (arrival, load) = match first {
+            Message::Configuration(configuration) => self.take_pages_in(host, &configuration)?,
+            Message::Memory(runs) => self.take_over(host, &runs, descriptors)?,
+            _ => return Err(out_of_order()),
         };
-        let mut machine = host.build(&configuration).map_err(ReceiveError::Refused)?;
-        self.say(&Message::Accepted)?;
-        let (state, finish, received_bytes) = self.receive(machine.as_ref())?;
-        let load = load(machine.as_mut(), &state, finish)?;
         // Once it was said that all is well here, only the source knows whether the guest was given away. To hang up
         // then would not call anything off, only leave it in doubt.
         if !control.cannot_be_cancelled_any_more() {
             return Err(ReceiveError::Cancelled);
         }
         self.say(&Message::Ready(Ready { load }))?;
-        Ok(Arrival { machine, in_doubt: false, received_bytes })
+        Ok(arrival)
+    }
+
+    /// Receives the guest page by page; gives how long checking and loading took.
+    fn take_pages_in(
+        &mut self,
+        host: &mut dyn Host,
+        configuration: &[u8],
+    ) -> Result<(Arrival, Duration), ReceiveError> {
+        let mut machine = host.build(configuration).map_err(ReceiveError::Refused)?;
+        self.say(&Message::Accepted)?;
+        let (state, finish, received_bytes) = self.receive(machine.as_ref())?;
+        let load = load(machine.as_mut(), &state, finish)?;
+        Ok((Arrival { machine, in_doubt: false, deed: None, received_bytes }, load))
     }
 
     /// Takes in all that the source sends. No channel but the first is left when this returns, so that nothing is written
@@ -130,27 +145,59 @@ impl Reception {
     /// may still run there.
     fn conclude(mut self, arrival: Arrival) -> Result<Arrival, ReceiveError> {
         match self.decoder.read(&mut self.stream) {
-            Ok(Message::Commit(commit)) => Ok(self.run(arrival, commit)),
+            Ok(Message::Commit(commit)) => self.run(arrival, commit),
             Ok(Message::Cancel { reason }) => Err(ReceiveError::CalledOff(reason)),
             Ok(_) | Err(_) => Ok(Arrival { in_doubt: true, ..arrival }),
         }
     }
 
-    fn run(&mut self, mut arrival: Arrival, commit: Commit) -> Arrival {
+    fn run(&mut self, mut arrival: Arrival, commit: Commit) -> Result<Arrival, ReceiveError> {
         let began = Instant::now();
         let machine = arrival.machine.as_mut();
         let claimed = machine.claim();
+        if let Some(deed) = &mut arrival.deed {
+            if let Err(error) = claimed {
+                machine.let_go();
+                return self.give_back(arrival, &error);
+            }
+            if !deed.take() {
+                machine.let_go();
+                return Err(ReceiveError::CalledOff("it has taken the guest back".to_owned()));
+            }
+            // From here on nobody else can run it.
+        }
         let started = claimed.and_then(|()| if commit.run { machine.resume() } else { Ok(()) });
         if let Err(error) = started {
-            let reason = format!("the guest was given away but could not be started: {error}");
-            tracing::error!("{reason}");
-            let _ = self.say(&Message::Failed { reason });
-            return Arrival { in_doubt: true, ..arrival };
+            self.tell_not_started(&error);
+            return Ok(Arrival { in_doubt: true, ..arrival });
         }
         // The guest is here whether the source hears of it or not.
         let _ = self.say(&Message::Running(Running { resume: began.elapsed() }));
-        arrival
+        Ok(Arrival { deed: None, ..arrival })
     }
+
+    fn tell_not_started(&mut self, error: &MachineError) {
+        let reason = format!("the guest was given away but could not be started: {error}");
+        tracing::error!("{reason}");
+        let _ = self.say(&Message::Failed { reason });
+    }
+
+    /// A guest that was handed over cannot be started, and nobody has taken it: the source does when it hears of that.
+    fn give_back(
+        &mut self,
+        arrival: Arrival,
+        error: &MachineError,
+    ) -> Result<Arrival, ReceiveError> {
+        self.tell_not_started(error);
+        match self.decoder.read(&mut self.stream) {
+            Ok(Message::Cancel { reason }) => Err(ReceiveError::CalledOff(reason)),
+            Ok(_) | Err(_) => Ok(Arrival { in_doubt: true, ..arrival }),
+        }
+    }
+}
+
+fn out_of_order() -> ReceiveError {
+    WireError::Unexpected("something else than the configuration").into()
 }
 
 /// Whether nothing but the connection's end is told.
@@ -181,7 +228,8 @@ fn until_finish(
     }
 }
 
-fn load(
+/// Compares what there is with what the source has, and loads the state; gives how long both took.
+pub(super) fn load(
     machine: &mut dyn Destination,
     state: &[u8],
     finish: Finish,

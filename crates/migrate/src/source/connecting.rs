@@ -4,16 +4,19 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Instant;
 
 use super::ended::Ended;
+use super::offered::Offered;
 use super::precopy::FirstPass;
 use super::run::{Event, Link, LinkChannel, Run};
 use super::sender::{Command, Sender};
 use crate::channel::{Channel, ConnectError};
+use crate::deed::Deed;
 use crate::digest::digest_time;
 use crate::encoding::Encodings;
-use crate::options::Options;
+use crate::machine::MemoryFile;
+use crate::options::{Options, Uri};
 use crate::progress::Phase;
 use crate::wire::{
-    Decoder, Encoder, Hello, MAX_CHANNELS, Message, OLDEST_VERSION, VERSION, WireError,
+    Decoder, Encoder, Hello, MAX_CHANNELS, Message, OLDEST_VERSION, PageRun, VERSION, WireError,
     common_version,
 };
 
@@ -32,47 +35,81 @@ impl Connecting {
 
     /// Connects, and has the destination build the machine.
     pub(super) fn agree(self, run: &mut Run<'_>) -> Result<FirstPass, Ended> {
-        let hello = Hello {
-            oldest_version: OLDEST_VERSION,
-            newest_version: VERSION,
-            channel: 0,
-            channels: run.options.channels.clamp(1, MAX_CHANNELS),
-            migration: migration_id(),
-        };
-        let first = connect(run, |options| {
-            Ok(vec![Channel::connect(&options.uri, &options.security, options.peer_timeout)?])
-        })?;
-        open_link(run, first, hello.channels)?;
-        let asked = Instant::now();
-        run.command(Command::Message(Message::Hello(hello)))?;
-        let version = run.expect("it was greeted", |event| match event {
-            Event::Peer(Message::Welcome(welcome)) => Some(welcome.version),
-            _ => None,
-        })?;
-        run.costs.answered_in(asked.elapsed());
-        if common_version(version..=version).is_none() {
-            return Err(Ended::PeerFailed(format!(
-                "it chose version {version}, which was not offered"
-            )));
-        }
+        let hello = greet(run, run.options.channels.clamp(1, MAX_CHANNELS))?;
         let further = connect(run, move |options| further_channels(options, hello))?;
         for (number, stream) in (1..).zip(further) {
             add_sender(run, stream, number, hello.channels)?;
         }
-        run.command(Command::Message(Message::Configuration(run.machine.configuration())))?;
-        run.expect("it was building the machine", |event| {
-            matches!(event, Event::Peer(Message::Accepted)).then_some(())
-        })?;
-        if run.options.verify {
-            let memory = run.machine.memory();
-            let time = digest_time(memory.as_ref())
-                .map_err(|error| Ended::Machine("read its memory", error))?;
-            // First here, then there.
-            run.costs.checks_in(time * 2);
-        }
+        configure(run)?;
         drop(self);
         Ok(FirstPass::new())
     }
+
+    /// Connects, and has the destination build the machine around the memory that the guest runs in.
+    pub(super) fn offer(self, run: &mut Run<'_>) -> Result<Offered, Ended> {
+        if !matches!(run.options.uri, Uri::Unix(_)) {
+            return Err(Ended::NoHandOver(run.options.uri.clone()));
+        }
+        let failed = |error| Ended::Machine("hand its memory over", error);
+        let files = run.machine.memory_files().map_err(failed)?;
+        let deed = Deed::new().map_err(|error| failed(error.into()))?;
+        let token = deed.descriptor().try_clone_to_owned();
+        let token = token.map_err(|error| failed(error.into()))?;
+        greet(run, 1)?;
+        let run_of = |file: &MemoryFile| PageRun { first: file.first, count: file.count };
+        let runs = files.iter().map(run_of).collect();
+        let descriptors = files.into_iter().map(|file| file.file).chain([token]).collect();
+        // From here on the destination may have its copy.
+        run.deed = Some(deed);
+        run.command(Command::Pass(Message::Memory(runs), descriptors))?;
+        configure(run)?;
+        drop(self);
+        Ok(Offered::new())
+    }
+}
+
+/// Connects the first of `channels`, and agrees on a version.
+fn greet(run: &mut Run<'_>, channels: u16) -> Result<Hello, Ended> {
+    let hello = Hello {
+        oldest_version: OLDEST_VERSION,
+        newest_version: VERSION,
+        channel: 0,
+        channels,
+        migration: migration_id(),
+    };
+    let first = connect(run, |options| {
+        Ok(vec![Channel::connect(&options.uri, &options.security, options.peer_timeout)?])
+    })?;
+    open_link(run, first, channels)?;
+    let asked = Instant::now();
+    run.command(Command::Message(Message::Hello(hello)))?;
+    let version = run.expect("it was greeted", |event| match event {
+        Event::Peer(Message::Welcome(welcome)) => Some(welcome.version),
+        _ => None,
+    })?;
+    run.costs.answered_in(asked.elapsed());
+    if common_version(version..=version).is_none() {
+        return Err(Ended::PeerFailed(format!(
+            "it chose version {version}, which was not offered"
+        )));
+    }
+    Ok(hello)
+}
+
+/// Has the destination build the machine.
+fn configure(run: &mut Run<'_>) -> Result<(), Ended> {
+    run.command(Command::Message(Message::Configuration(run.machine.configuration())))?;
+    run.expect("it was building the machine", |event| {
+        matches!(event, Event::Peer(Message::Accepted)).then_some(())
+    })?;
+    if run.options.verify {
+        let memory = run.machine.memory();
+        let time = digest_time(memory.as_ref())
+            .map_err(|error| Ended::Machine("read its memory", error))?;
+        // First here, then there.
+        run.costs.checks_in(time * 2);
+    }
+    Ok(())
 }
 
 /// Connects on a thread of its own, because connecting can take long and cannot be interrupted.

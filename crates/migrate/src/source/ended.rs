@@ -6,6 +6,7 @@ use landfall_identity::describe as describe_tls;
 
 use crate::channel::ConnectError;
 use crate::machine::MachineError;
+use crate::options::Uri;
 use crate::report::Outcome;
 use crate::security::SecurityError;
 use crate::wire::WireError;
@@ -20,6 +21,11 @@ pub(super) enum Ended {
         "the destination cannot be reached: {0}; is a destination waiting there? (landfall vm run --incoming URI)"
     )]
     Unreachable(std::io::Error),
+    #[error(
+        "{0} is no place that a guest can be handed over to: file descriptors pass between processes of one host only, over a \
+         Unix socket; give unix:PATH, or migrate without --hand-over"
+    )]
+    NoHandOver(Uri),
     #[error("there is no protected connection to the destination: {0}; the guest goes on here")]
     Insecure(String),
     #[error("the destination refused or failed: {0}")]
@@ -49,6 +55,7 @@ impl Ended {
             Self::Cancelled => Outcome::Cancelled,
             Self::GaveUp(_) => Outcome::GaveUp,
             Self::Unreachable(_)
+            | Self::NoHandOver(_)
             | Self::Insecure(_)
             | Self::PeerFailed(_)
             | Self::Lost(_)

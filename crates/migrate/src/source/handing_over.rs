@@ -1,11 +1,12 @@
 //! Stopping the guest, sending the last of it, and giving it away.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::ended::Ended;
 use super::precopy::Passes;
-use super::run::{Event, Run};
+use super::run::{Event, Run, taken_over};
 use super::sender::Command;
+use crate::deed::Deed;
 use crate::digest::digest;
 use crate::progress::Phase;
 use crate::recorder::Timing;
@@ -87,25 +88,46 @@ impl Switchover {
 }
 
 impl StoppedGuest {
+    /// A guest that was stopped in a step that began at `began`, and of which nothing is left to send but its state.
+    pub(super) fn with_its_state_alone(
+        span: tracing::Span,
+        ran: bool,
+        began: Instant,
+        predicted: Duration,
+    ) -> Self {
+        let stopped = Instant::now();
+        Self { span, timing: Timing::stopped(began, stopped, stopped, predicted), ran }
+    }
+
     /// Sends the last pages and the state, and waits until the destination has checked all of it.
     pub(super) fn send_the_rest(mut self, run: &mut Run<'_>) -> Result<ReadyToCommit, Ended> {
-        let entered = self.span.entered();
+        let _entered = self.span.clone().entered();
         // The limit on bandwidth holds also now: the prediction counted on it.
         // A walk under way goes on to its end; this one takes what lies behind its cursor.
         let last = run.walk()?;
         // The guest's state is read while its last pages are on their way.
         let state = run.machine.save().map_err(|error| Ended::Machine("save its state", error))?;
-        let digest = if run.options.verify {
-            let memory = run.machine.memory();
-            Some(
-                digest(memory.as_ref(), &state)
-                    .map_err(|error| Ended::Machine("read guest memory", error))?,
-            )
-        } else {
-            None
-        };
+        let digest = digest_if_asked(run, &state)?;
         wait_for_pages(run, last)?;
         self.timing.pages_received();
+        self.have_checked(run, state, digest)
+    }
+
+    /// Sends the state, and waits until the destination, which has the memory itself, has checked it.
+    pub(super) fn send_the_state(self, run: &mut Run<'_>) -> Result<ReadyToCommit, Ended> {
+        let _entered = self.span.clone().entered();
+        let state = run.machine.save_here();
+        let state = state.map_err(|error| Ended::Machine("save its state", error))?;
+        let digest = digest_if_asked(run, &state)?;
+        self.have_checked(run, state, digest)
+    }
+
+    fn have_checked(
+        mut self,
+        run: &mut Run<'_>,
+        state: Vec<u8>,
+        digest: Option<u32>,
+    ) -> Result<ReadyToCommit, Ended> {
         run.command(Command::Message(Message::State(state)))?;
         run.command(Command::Message(Message::Finish(Finish { digest })))?;
         run.expect("it was checking what it has", |event| match event {
@@ -113,8 +135,16 @@ impl StoppedGuest {
             _ => None,
         })?;
         self.timing.ready();
-        Ok(ReadyToCommit { span: entered.exit(), timing: self.timing, ran: self.ran, digest })
+        Ok(ReadyToCommit { span: self.span, timing: self.timing, ran: self.ran, digest })
     }
+}
+
+fn digest_if_asked(run: &Run<'_>, state: &[u8]) -> Result<Option<u32>, Ended> {
+    if !run.options.verify {
+        return Ok(None);
+    }
+    let digest = digest(run.machine.memory().as_ref(), state);
+    digest.map(Some).map_err(|error| Ended::Machine("read guest memory", error))
 }
 
 /// However long the last pages take, the destination must go on receiving them.
@@ -146,7 +176,7 @@ impl ReadyToCommit {
         }
         // From this line on the guest may be running at the destination, whatever this side still sees or does not see.
         // Nothing may ever resume it here: that is why only this function makes a `Committed`, and why whatever goes
-        // wrong from here on is not an `Ended` any more.
+        // wrong from here on is not an `Ended` any more. Only a deed can show that nobody has it after all.
         run.committed = true;
         run.machine.let_go();
         let commit = Commit { run: self.ran };
@@ -172,32 +202,29 @@ impl Committed {
                 _ => None,
             }
         });
-        let (outcome, reason) = match running {
+        let why = match running {
             Ok(_) => {
                 self.timing.running();
-                (Outcome::Completed, None)
+                run.recorder.timing(&self.timing);
+                let mut report = run.part(Outcome::Completed, None);
+                if self.digest.is_some() {
+                    // The destination compares before it says ready.
+                    report.integrity = "ok".to_owned();
+                }
+                return report;
             }
-            Err(why) => (
-                Outcome::InDoubt,
-                Some(format!(
-                    "the guest was given away, but the destination has not said that it runs ({why}); it stays paused here. \
-                     Find out whether it runs there, then decide here with: landfall settle SOCKET run|discard"
-                )),
+            Err(why) => why,
+        };
+        let reason = match run.deed.as_mut().map(Deed::take) {
+            // In a hand-over the word alone gives nothing away: nobody has taken the guest, and now nobody else can.
+            Some(true) => return run.survive(why),
+            Some(false) => taken_over(&why),
+            None => format!(
+                "the guest was given away, but the destination has not said that it runs ({why}); it stays paused here. \
+                 Find out whether it runs there, then decide here with: landfall settle SOCKET run|discard"
             ),
         };
-        // The guest is stopped and stays so; but should an operator let it run here again, then at its full speed.
-        run.release();
         run.recorder.timing(&self.timing);
-        // Given away or in doubt, the guest writes nothing here any more.
-        if let Err(error) = run.machine.dirty_log().stop() {
-            tracing::warn!("the dirty log could not be switched off: {error}");
-        }
-        let mut report = run.report(outcome, reason);
-        if self.digest.is_some() && outcome == Outcome::Completed {
-            // The destination compares before it says ready.
-            report.integrity = "ok".to_owned();
-        }
-        run.close(None);
-        report
+        run.part(Outcome::InDoubt, Some(reason))
     }
 }

@@ -1,5 +1,7 @@
 //! What all phases share: the machine, the controller, the events that are waited for, and what happens on failure.
 
+mod ending;
+
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
@@ -10,6 +12,7 @@ use landfall_converge::{
     VcpuThrottles,
 };
 
+pub(super) use self::ending::taken_over;
 use super::costs::Costs;
 use super::ended::Ended;
 use super::sender::{Command, Counters};
@@ -17,6 +20,7 @@ use super::unsent::Unsent;
 use crate::bucket::TokenBucket;
 use crate::channel::{Channel, ConnectError};
 use crate::control::{Control, Request};
+use crate::deed::Deed;
 use crate::dirty_set::{DirtySet, WindowUnion};
 use crate::heat::{Heat, Thermometer};
 use crate::machine::{DirtySink, MachineError, Source, VcpuThrottle};
@@ -37,8 +41,6 @@ const LIFE_SIGN: Duration = Duration::from_secs(1);
 /// How long the guest is left alone after a switchover that did not fit; twice as long after each, up to the second.
 const PATIENCE: Duration = Duration::from_millis(100);
 const MOST_PATIENCE: Duration = Duration::from_secs(3);
-/// How long the destination is given to hear why it is called off, once the guest is safe.
-const FAREWELL: Duration = Duration::from_millis(500);
 /// How long the other side's reason is waited for after the connection broke under a write.
 const LAST_WORDS: Duration = Duration::from_millis(300);
 
@@ -106,6 +108,8 @@ pub(super) struct Run<'m> {
     pub(super) counters: Arc<Counters>,
     pub(super) recorder: Recorder,
     pub(super) link: Option<Link>,
+    /// In a hand-over, once the destination may have its copy: the guest may run here again only for who takes it.
+    pub(super) deed: Option<Deed>,
     pub(super) logging: bool,
     pub(super) paused: bool,
     /// The guest was given away: nobody can call it off any more.
@@ -244,6 +248,7 @@ impl<'m> Run<'m> {
             counters: Arc::default(),
             recorder: Recorder::new(now),
             link: None,
+            deed: None,
             logging: false,
             paused: false,
             committed: false,
@@ -626,57 +631,6 @@ impl<'m> Run<'m> {
         self.throttle.set(&VcpuThrottles::Released);
     }
 
-    /// The migration is over and the guest stays: lets it run as before, unthrottled, with its dirty log off, and only
-    /// then tells the destination.
-    pub(super) fn survive(mut self, ended: Ended) -> Report {
-        self.release();
-        let mut troubles = Vec::new();
-        if self.paused {
-            match self.machine.resume() {
-                Ok(()) => self.paused = false,
-                Err(error) => troubles.push(format!("the guest could not be resumed: {error}")),
-            }
-        }
-        if self.logging
-            && let Err(error) = self.machine.dirty_log().stop()
-        {
-            troubles.push(format!("the dirty log could not be switched off: {error}"));
-        }
-        let outcome = ended.outcome();
-        troubles.insert(0, ended.to_string());
-        let reason = troubles.join("; ");
-        let report = self.report(outcome, Some(reason.clone()));
-        self.close(Some(reason));
-        report
-    }
-
-    /// Ends the link; tells the destination `farewell` if it still listens.
-    pub(super) fn close(&mut self, farewell: Option<String>) {
-        let Some(link) = self.link.take() else { return };
-        self.bucket.stop();
-        if let (Some(reason), Some(first)) = (farewell, link.channels.first()) {
-            // A sender that is gone says nothing any more.
-            let _ = first.commands.send(Command::Message(Message::Cancel { reason }));
-        }
-        // Senders end once they have said all that they were told to say.
-        let (streams, senders): (Vec<_>, Vec<_>) =
-            link.channels.into_iter().map(|channel| (channel.stream, channel.sender)).unzip();
-        let until = Instant::now() + FAREWELL;
-        while senders.first().is_some_and(|first| !first.is_finished()) {
-            match self.events.recv_timeout(until.saturating_duration_since(Instant::now())) {
-                Err(_) => break,
-                // The first says the farewell; that the others are stuck is no reason to wait on.
-                Ok(Event::SenderGone(0)) => break,
-                Ok(_) => {}
-            }
-        }
-        streams.iter().for_each(Channel::shutdown);
-        for thread in senders.into_iter().chain([link.reader]) {
-            // Panics there have been printed already.
-            let _ = thread.join();
-        }
-    }
-
     /// The bill.
     pub(super) fn report(&mut self, outcome: Outcome, reason: Option<String>) -> Report {
         let estimates = self.controller.estimates();
@@ -684,6 +638,7 @@ impl<'m> Run<'m> {
         let mut report = self.recorder.report(outcome, reason, self.machine.kind(), memory);
         report.policy = self.options.policy;
         report.auto_converge = self.options.policy != Policy::Off;
+        report.hand_over = self.options.hand_over;
         report.downtime_limit_ms = self.options.limits.max_downtime.as_secs_f64() * 1e3;
         report.passes = self.pass;
         report.sent_bytes = self.counters.bytes();

@@ -1,5 +1,6 @@
 //! The thread that sends: walks the dirty set, reads pages, and writes them down.
 
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender as Post};
@@ -10,6 +11,7 @@ use landfall_converge::PAGE_SIZE;
 use super::run::Event;
 use crate::bucket::TokenBucket;
 use crate::channel::Channel;
+use crate::descriptors::Passing;
 use crate::dirty_set::DirtySet;
 use crate::encoding::Encodings;
 use crate::heat::Heat;
@@ -28,6 +30,8 @@ pub(super) enum Command {
     Walk(u32),
     /// Say something.
     Message(Message),
+    /// Say something with which descriptors go along.
+    Pass(Message, Vec<OwnedFd>),
 }
 
 /// What has left, by all senders together. Each number is written by senders and read for statistics only.
@@ -118,10 +122,8 @@ impl Sender {
                     Err(Interrupted::Wire(error)) => Event::SendFailed(error),
                     Err(Interrupted::Memory(error)) => Event::MemoryFailed(error),
                 },
-                Command::Message(message) => match self.say(&message) {
-                    Ok(()) => Event::Sent,
-                    Err(error) => Event::SendFailed(error),
-                },
+                Command::Message(message) => said(self.say(&message)),
+                Command::Pass(message, descriptors) => said(self.pass(&message, &descriptors)),
             };
             let failed = matches!(event, Event::SendFailed(_));
             // A migration that has ended listens no more.
@@ -133,6 +135,14 @@ impl Sender {
 
     fn say(&mut self, message: &Message) -> Result<(), WireError> {
         let bytes = self.encoder.write(&mut self.stream, message)?;
+        self.sent(bytes);
+        Ok(())
+    }
+
+    fn pass(&mut self, message: &Message, descriptors: &[OwnedFd]) -> Result<(), WireError> {
+        let descriptors: Vec<_> = descriptors.iter().map(AsFd::as_fd).collect();
+        let mut passing = Passing::new(&mut self.stream, &descriptors);
+        let bytes = self.encoder.write(&mut passing, message)?;
         self.sent(bytes);
         Ok(())
     }
@@ -258,6 +268,13 @@ impl Sender {
         self.say(&Message::ZeroPages(runs))?;
         self.counters.zero.fetch_add(pages, Ordering::Relaxed);
         Ok(())
+    }
+}
+
+fn said(said: Result<(), WireError>) -> Event {
+    match said {
+        Ok(()) => Event::Sent,
+        Err(error) => Event::SendFailed(error),
     }
 }
 

@@ -281,7 +281,7 @@ fn put_payload(to: &mut Vec<u8>, message: &Message) {
             to.extend(encoded_header(*run, *encoding));
             to.extend(data);
         }
-        Message::ZeroPages(runs) => {
+        Message::ZeroPages(runs) | Message::Memory(runs) => {
             for run in runs {
                 to.extend(run.first.0.to_le_bytes());
                 to.extend(run.count.to_le_bytes());
@@ -354,17 +354,8 @@ fn parse(tag: Tag, payload: &[u8]) -> Result<Received<'_>, WireError> {
         Tag::Welcome => Message::Welcome(Welcome { version: fields.u16()? }),
         Tag::Configuration => Message::Configuration(fields.rest().to_vec()),
         Tag::Accepted => Message::Accepted,
-        Tag::ZeroPages => {
-            let mut runs = Vec::with_capacity(payload.len() / 16);
-            while !fields.0.is_empty() {
-                let run = PageRun { first: PageIndex(fields.u64()?), count: fields.u64()? };
-                if run.count == 0 {
-                    return Err(WireError::Malformed("a run of no pages"));
-                }
-                runs.push(run);
-            }
-            Message::ZeroPages(runs)
-        }
+        Tag::ZeroPages => Message::ZeroPages(fields.runs()?),
+        Tag::Memory => Message::Memory(fields.runs()?),
         Tag::PassEnd => Message::PassEnd { pass: fields.u32()? },
         Tag::PassReceived => Message::PassReceived { pass: fields.u32()? },
         Tag::State => Message::State(fields.rest().to_vec()),
@@ -427,6 +418,18 @@ impl<'a> Fields<'a> {
 
     fn duration(&mut self) -> Result<Duration, WireError> {
         self.u64().map(Duration::from_nanos)
+    }
+
+    fn runs(&mut self) -> Result<Vec<PageRun>, WireError> {
+        let mut runs = Vec::with_capacity(self.0.len() / 16);
+        while !self.0.is_empty() {
+            let run = PageRun { first: PageIndex(self.u64()?), count: self.u64()? };
+            if run.count == 0 {
+                return Err(WireError::Malformed("a run of no pages"));
+            }
+            runs.push(run);
+        }
+        Ok(runs)
     }
 
     fn rest(&mut self) -> &'a [u8] {

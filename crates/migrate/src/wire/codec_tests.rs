@@ -4,6 +4,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
+use crate::wire::MAX_MEMORY_FILES;
 use crate::wire::tag::Tag;
 
 fn encoded(message: &Message) -> Vec<u8> {
@@ -68,7 +69,8 @@ fn messages() -> impl Strategy<Value = Message> {
         Just(Message::Accepted),
         pages(),
         encoded_pages(),
-        vec(run, 0..100).prop_map(Message::ZeroPages),
+        vec(run.clone(), 0..100).prop_map(Message::ZeroPages),
+        vec(run, 0..=MAX_MEMORY_FILES).prop_map(Message::Memory),
         any::<u32>().prop_map(|pass| Message::PassEnd { pass }),
         any::<u32>().prop_map(|pass| Message::PassReceived { pass }),
         vec(any::<u8>(), 0..5000).prop_map(Message::State),
@@ -239,7 +241,7 @@ fn contents_that_cannot_be_are_refused_although_the_checksum_is_right() {
 #[test]
 fn a_frame_of_another_protocol_or_of_a_later_version_is_refused() {
     assert!(matches!(decoded(b"GET / HTTP/1.1\r\n\r\n"), Err(WireError::Magic)));
-    assert!(matches!(decoded(&frame(17, 0, &[])), Err(WireError::Tag(17))));
+    assert!(matches!(decoded(&frame(18, 0, &[])), Err(WireError::Tag(18))));
     assert!(matches!(decoded(&frame(0, 0, &[])), Err(WireError::Tag(0))));
     assert!(matches!(decoded(&frame(4, 1, &[])), Err(WireError::Malformed(_))));
     assert_eq!(decoded(&frame(4, 0, &[])).unwrap(), Message::Accepted);

@@ -10,6 +10,9 @@ pub const MAX_RUN_PAGES: u64 = 64;
 /// The most channels of one migration.
 pub const MAX_CHANNELS: u16 = 128;
 
+/// The most files that guest memory is handed over in.
+pub const MAX_MEMORY_FILES: usize = 16;
+
 /// A message, in either direction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Message {
@@ -17,6 +20,9 @@ pub enum Message {
     Hello(Hello),
     /// Destination: the version that we speak.
     Welcome(Welcome),
+    /// Source: the guest's memory itself, before the configuration, in a hand-over on one host. Along with it come the
+    /// descriptors of the files that hold these runs of pages, one each and each from its beginning, and then the deed.
+    Memory(Vec<PageRun>),
     /// Source: what machine to build, in an encoding of the hypervisor's own.
     Configuration(Vec<u8>),
     /// Destination: it is built.

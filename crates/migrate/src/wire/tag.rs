@@ -1,6 +1,6 @@
 //! The numbers of messages on the wire, and how long each may be.
 
-use super::message::{MAX_RUN_PAGES, Message};
+use super::message::{MAX_MEMORY_FILES, MAX_RUN_PAGES, Message};
 use landfall_converge::PAGE_SIZE;
 
 /// What kind of message a frame carries.
@@ -22,6 +22,7 @@ pub(super) enum Tag {
     Failed,
     Cancel,
     EncodedPages,
+    Memory,
 }
 
 /// The longest reason that is told; what goes beyond is cut off.
@@ -31,7 +32,7 @@ const KIB: u32 = 1 << 10;
 const MIB: u32 = 1 << 20;
 
 impl Tag {
-    const ALL: [Self; 16] = [
+    const ALL: [Self; 17] = [
         Self::Hello,
         Self::Welcome,
         Self::Configuration,
@@ -48,6 +49,7 @@ impl Tag {
         Self::Failed,
         Self::Cancel,
         Self::EncodedPages,
+        Self::Memory,
     ];
 
     pub(super) fn number(self) -> u16 {
@@ -68,6 +70,7 @@ impl Tag {
             Self::Failed => 14,
             Self::Cancel => 15,
             Self::EncodedPages => 16,
+            Self::Memory => 17,
         }
     }
 
@@ -86,6 +89,8 @@ impl Tag {
             #[expect(clippy::cast_possible_truncation, reason = "64 pages are 256 KiB")]
             Self::EncodedPages => 11 + (MAX_RUN_PAGES * PAGE_SIZE) as u32,
             Self::ZeroPages => 64 * KIB,
+            #[expect(clippy::cast_possible_truncation, reason = "16 files of 16 bytes each")]
+            Self::Memory => 16 * MAX_MEMORY_FILES as u32,
             Self::State => 64 * MIB,
             Self::Failed | Self::Cancel => 4 * KIB,
         }
@@ -98,6 +103,7 @@ impl Message {
         match self {
             Self::Hello(_) => Tag::Hello,
             Self::Welcome(_) => Tag::Welcome,
+            Self::Memory(_) => Tag::Memory,
             Self::Configuration(_) => Tag::Configuration,
             Self::Accepted => Tag::Accepted,
             Self::Pages { .. } => Tag::Pages,

@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 
 use landfall_converge::{DutyCycle, VcpuThrottles};
 use landfall_migrate::machine::{
-    Destination, DirtyLog, DirtySink, GuestMemory, Host, MachineError, MachineKind, MemoryLayout,
-    Source, StolenTime, VcpuThrottle,
+    Destination, DirtyLog, DirtySink, GuestMemory, Host, MachineError, MachineKind, MemoryFile,
+    MemoryLayout, Source, StolenTime, VcpuThrottle,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::memory::{Memory, WORDS};
+use crate::shared;
 
 /// Pages that a vCPU writes between two looks at its gate.
 const CHUNK: u64 = 16;
@@ -162,7 +163,11 @@ pub(crate) struct Guest {
 impl Guest {
     /// A paused guest.
     pub(crate) fn new(shape: &Shape) -> Arc<Self> {
-        let memory = Arc::new(Memory::new(&shape.layout));
+        Self::on(Arc::new(Memory::new(&shape.layout)), shape)
+    }
+
+    /// A paused guest in `memory`.
+    fn on(memory: Arc<Memory>, shape: &Shape) -> Arc<Self> {
         let vcpus = (0..shape.vcpus).map(|index| {
             let vcpu = Arc::new(Vcpu::default());
             let (thread, shape, memory) = (Arc::clone(&vcpu), shape.clone(), Arc::clone(&memory));
@@ -285,11 +290,24 @@ pub(crate) struct Machine {
     pub(crate) guest: Arc<Guest>,
     /// Whether the pause that is in force was asked for by the migration of a running guest.
     held: bool,
+    trouble: Option<Trouble>,
+}
+
+/// What a destination cannot do once the guest was given to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Trouble {
+    Claiming,
+    Starting,
 }
 
 impl Machine {
     pub(crate) fn of(guest: &Arc<Guest>) -> Self {
-        Self { guest: Arc::clone(guest), held: false }
+        Self { guest: Arc::clone(guest), held: false, trouble: None }
+    }
+
+    fn fails_at(&self, trouble: Trouble) -> Result<(), MachineError> {
+        let fails = self.trouble == Some(trouble);
+        if fails { Err(format!("{trouble:?} fails").into()) } else { Ok(()) }
     }
 }
 
@@ -304,6 +322,10 @@ impl Source for Machine {
 
     fn memory(&self) -> Arc<dyn GuestMemory> {
         Arc::clone(&self.guest.memory) as _
+    }
+
+    fn memory_files(&self) -> Result<Vec<MemoryFile>, MachineError> {
+        shared::files(&self.guest.memory)
     }
 
     fn dirty_log(&mut self) -> &mut dyn DirtyLog {
@@ -363,7 +385,12 @@ impl Destination for Machine {
         Ok(())
     }
 
+    fn claim(&mut self) -> Result<(), MachineError> {
+        self.fails_at(Trouble::Claiming)
+    }
+
     fn resume(&mut self) -> Result<(), MachineError> {
+        self.fails_at(Trouble::Starting)?;
         self.guest.run();
         Ok(())
     }
@@ -394,16 +421,36 @@ impl VcpuThrottle for Throttles {
 #[derive(Debug, Default)]
 pub(crate) struct TestHost {
     pub(crate) refusal: Option<&'static str>,
+    pub(crate) trouble: Option<Trouble>,
     pub(crate) built: Option<Arc<Guest>>,
+}
+
+impl TestHost {
+    fn machine(&mut self, guest: Arc<Guest>) -> Box<dyn Destination> {
+        self.built = Some(Arc::clone(&guest));
+        Box::new(Machine { trouble: self.trouble, ..Machine::of(&guest) })
+    }
+
+    fn refuses(&self) -> Result<(), MachineError> {
+        self.refusal.map_or(Ok(()), |refusal| Err(refusal.into()))
+    }
 }
 
 impl Host for TestHost {
     fn build(&mut self, configuration: &[u8]) -> Result<Box<dyn Destination>, MachineError> {
-        if let Some(refusal) = self.refusal {
-            return Err(refusal.into());
-        }
+        self.refuses()?;
         let guest = Guest::new(&serde_json::from_slice(configuration)?);
-        self.built = Some(Arc::clone(&guest));
-        Ok(Box::new(Machine::of(&guest)))
+        Ok(self.machine(guest))
+    }
+
+    fn take_over(
+        &mut self,
+        configuration: &[u8],
+        memory: Vec<MemoryFile>,
+    ) -> Result<Box<dyn Destination>, MachineError> {
+        self.refuses()?;
+        let shape = serde_json::from_slice(configuration)?;
+        let guest = Guest::on(shared::memory(&memory)?, &shape);
+        Ok(self.machine(guest))
     }
 }

@@ -1,6 +1,5 @@
 //! A link that breaks, or waits, at a chosen message.
 
-use std::io::{Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::mpsc::{Receiver, Sender, channel as channel_of_words};
@@ -8,6 +7,8 @@ use std::thread;
 
 use landfall_migrate::options::Uri;
 use landfall_migrate::wire::HEADER_BYTES;
+
+use crate::rights;
 
 /// Messages by their number on the wire (docs/wire.md).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +28,7 @@ pub(crate) enum At {
     Commit = 12,
     Running = 13,
     EncodedPages = 16,
+    Memory = 17,
 }
 
 impl At {
@@ -39,6 +41,19 @@ impl At {
         Self::ZeroPages,
         Self::PassEnd,
         Self::PassReceived,
+        Self::State,
+        Self::Finish,
+    ];
+}
+
+impl At {
+    /// Where memory itself is handed over.
+    pub(crate) const HANDED_OVER_BEFORE_READY: [Self; 7] = [
+        Self::Hello,
+        Self::Welcome,
+        Self::Memory,
+        Self::Configuration,
+        Self::Accepted,
         Self::State,
         Self::Finish,
     ];
@@ -148,17 +163,17 @@ impl Forward {
     fn pass_frames(&mut self) -> std::io::Result<()> {
         loop {
             let mut frame = vec![0; HEADER_BYTES];
-            self.from.read_exact(&mut frame)?;
+            let mut along = rights::read_exact(&self.from, &mut frame)?;
             let length = u32::from_le_bytes(frame[8..12].try_into().unwrap());
             frame.resize(HEADER_BYTES + usize::try_from(length).unwrap(), 0);
-            self.from.read_exact(&mut frame[HEADER_BYTES..])?;
+            along.extend(rights::read_exact(&self.from, &mut frame[HEADER_BYTES..])?);
             if u16::from_le_bytes([frame[4], frame[5]]) == self.fault.at as u16 {
                 self.fault.left = self.fault.left.wrapping_sub(1);
                 if self.fault.left == 0 {
                     self.strike(&mut frame)?;
                 }
             }
-            self.to.write_all(&frame)?;
+            rights::write_all(&self.to, &frame, &along)?;
         }
     }
 

@@ -1,6 +1,7 @@
 //! What a destination says to those who speak to it by themselves.
 
 use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 
 use landfall_migrate::ReceiveError;
@@ -13,6 +14,7 @@ use landfall_migrate::wire::{
 
 use crate::guest::{Guest, Shape};
 use crate::place::{Folder, Waiting, migrate};
+use crate::rights;
 
 pub(crate) struct Speaker {
     stream: UnixStream,
@@ -31,6 +33,13 @@ impl Speaker {
         self.encoder.write(&mut self.stream, message).unwrap();
     }
 
+    /// Says something with which `descriptors` go along.
+    pub(crate) fn pass(&mut self, message: &Message, descriptors: &[OwnedFd]) {
+        let mut frame = Vec::new();
+        self.encoder.write(&mut frame, message).unwrap();
+        rights::write_all(&self.stream, &frame, descriptors).unwrap();
+    }
+
     pub(crate) fn hear(&mut self) -> Message {
         self.decoder.read(&mut self.stream).unwrap()
     }
@@ -46,10 +55,16 @@ impl Speaker {
         self.hear()
     }
 
-    /// A source that has come as far as the first pass.
-    pub(crate) fn accepted(destination: &Waiting) -> Self {
+    /// A source that was welcomed.
+    pub(crate) fn welcomed(destination: &Waiting) -> Self {
         let mut speaker = Self::to(destination);
         assert!(matches!(speaker.greet(VERSION, VERSION), Message::Welcome(_)));
+        speaker
+    }
+
+    /// A source that has come as far as the first pass.
+    pub(crate) fn accepted(destination: &Waiting) -> Self {
+        let mut speaker = Self::welcomed(destination);
         speaker.say(&Message::Configuration(serde_json::to_vec(&Shape::busy()).unwrap()));
         assert_eq!(speaker.hear(), Message::Accepted);
         speaker

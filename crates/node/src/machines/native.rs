@@ -72,6 +72,7 @@ fn parameters(settings: &Settings) -> ParametersUpdate {
             OnLimit::Abort => QmpOnLimit::Abort,
             OnLimit::Switchover => QmpOnLimit::Switchover,
         }),
+        hand_over: Some(false),
         ..ParametersUpdate::default()
     }
 }

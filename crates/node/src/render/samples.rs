@@ -20,6 +20,7 @@ pub(crate) fn empty() -> Report {
         machine: MachineKind::Synthetic,
         policy: Policy::Adaptive,
         auto_converge: true,
+        hand_over: false,
         total_ms: 0.0,
         downtime_ms: 0.0,
         predicted_downtime_ms: 0.0,

@@ -19,6 +19,7 @@ pub fn so_far(settings: &Settings, points: &[Point]) -> Report {
         machine: MachineKind::Kvm,
         policy: if settings.auto_converge { Rule::Adaptive } else { Rule::Off },
         auto_converge: settings.auto_converge,
+        hand_over: false,
         total_ms: last.at_ms,
         downtime_ms: 0.0,
         predicted_downtime_ms: 0.0,

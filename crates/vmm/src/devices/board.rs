@@ -36,7 +36,7 @@ pub trait Board: Debug + Send + Sync {
     /// Lets go of what only one machine may have, so that another one can claim it. The devices are stopped.
     fn let_go(&self) {}
 
-    /// What has little left for [`Board::save`] to bring to the disks, for as long as it is kept; `None` where there is
+    /// What has little left for [`Board::flush`] to bring to the disks, for as long as it is kept; `None` where there is
     /// nothing to bring.
     fn flusher(&self) -> Option<Flusher> {
         None
@@ -47,6 +47,14 @@ pub trait Board: Debug + Send + Sync {
 
     /// Returns when no device does anything any more, until [`Board::start`].
     fn stop(&self) {}
+
+    /// Brings what the guest has written to where another host finds it; the devices are stopped.
+    ///
+    /// # Errors
+    /// When a disk fails.
+    fn flush(&self) -> Result<(), DeviceStateError> {
+        Ok(())
+    }
 
     /// What of the devices travels; they are stopped.
     ///

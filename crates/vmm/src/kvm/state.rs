@@ -10,6 +10,10 @@ use serde::{Deserialize, Serialize};
 use super::vm::{KvmError, refused};
 
 const TSC_DEADLINE: u32 = 0x6E0;
+/// Where the guest wants the time of day at which it began, under an old number and a new one. KVM writes it there as soon as
+/// it is told the place, and forgets it: a guest that wants to know it again asks again. To tell KVM the place of an earlier answer
+/// would have it write to memory in which the guest may yet go on at the source, and a time by a clock that is not the guest's yet.
+const WALL_CLOCK: [u32; 2] = [0x11, 0x4B56_4D00];
 
 /// A vCPU's state as it travels. The parts are the kernel's own structures, which are its stable interface.
 #[derive(Debug, Serialize, Deserialize)]
@@ -38,9 +42,10 @@ pub struct SavedMsr {
     pub value: u64,
 }
 
-/// The MSRs in `candidates` that this vCPU really has. KVM lists some that a given processor lacks.
+/// The MSRs in `candidates` that this vCPU really has, and that are more than a question. KVM lists some that a given processor lacks.
 pub(super) fn readable_msrs(vcpu: &VcpuFd, candidates: &[u32]) -> Vec<u32> {
-    candidates.iter().copied().filter(|index| read_msr(vcpu, *index).is_some()).collect()
+    let kept = candidates.iter().copied().filter(|index| !WALL_CLOCK.contains(index));
+    kept.filter(|index| read_msr(vcpu, *index).is_some()).collect()
 }
 
 fn read_msr(vcpu: &VcpuFd, index: u32) -> Option<u64> {
@@ -102,8 +107,9 @@ impl SavedVcpu {
             vcpu.set_lapic(lapic).map_err(refused("take the local APIC"))?;
         }
         // The APIC's timer is set last: by a TSC that is the guest's already, in an APIC that is, too.
+        let kept = self.msrs.iter().filter(|msr| !WALL_CLOCK.contains(&msr.index));
         let (last, first): (Vec<&SavedMsr>, Vec<&SavedMsr>) =
-            self.msrs.iter().partition(|msr| msr.index == TSC_DEADLINE);
+            kept.partition(|msr| msr.index == TSC_DEADLINE);
         for msr in first.into_iter().chain(last) {
             write_msr(vcpu, *msr)?;
         }

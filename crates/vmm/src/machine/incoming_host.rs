@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
-use landfall_migrate::machine::{Destination, Host, MachineError};
+use landfall_converge::Bytes;
+use landfall_migrate::machine::{Destination, Host, MachineError, MemoryFile};
 
 use super::assembly::Contents;
 use super::{Configuration, HostSide, Movable, Vm, VmEvent};
+use crate::memory::{GuestRam, MemoryError};
 
 /// Builds machines as a source asks for them.
 #[derive(Debug)]
@@ -37,13 +39,32 @@ impl IncomingHost {
     }
 }
 
-impl Host for IncomingHost {
-    fn build(&mut self, configuration: &[u8]) -> Result<Box<dyn Destination>, MachineError> {
+impl IncomingHost {
+    fn build_in(
+        &mut self,
+        configuration: &[u8],
+        ram: impl FnOnce(Bytes) -> Result<GuestRam, MemoryError>,
+    ) -> Result<Box<dyn Destination>, MachineError> {
         let configuration: Configuration = serde_json::from_slice(configuration)?;
         // One that failed half-way must give its memory back before the next takes its own.
         self.built = None;
-        let vm = Vm::build(&self.host, configuration, Contents::Incoming, &self.events)?;
+        let ram = ram(configuration.memory)?;
+        let vm = Vm::build(&self.host, configuration, ram, Contents::Incoming, &self.events)?;
         self.built = Some(Arc::clone(&vm));
         Ok(Box::new(Movable::new(vm)))
+    }
+}
+
+impl Host for IncomingHost {
+    fn build(&mut self, configuration: &[u8]) -> Result<Box<dyn Destination>, MachineError> {
+        self.build_in(configuration, GuestRam::new)
+    }
+
+    fn take_over(
+        &mut self,
+        configuration: &[u8],
+        memory: Vec<MemoryFile>,
+    ) -> Result<Box<dyn Destination>, MachineError> {
+        self.build_in(configuration, |size| GuestRam::in_files(size, memory))
     }
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use landfall_converge::VcpuThrottles;
 use landfall_migrate::machine::{
-    Destination, DirtyLog, DirtyLogKind, DirtySink, GuestMemory, MachineError, MachineKind, Source,
-    StolenTime, VcpuThrottle,
+    Destination, DirtyLog, DirtyLogKind, DirtySink, GuestMemory, MachineError, MachineKind,
+    MemoryFile, Source, StolenTime, VcpuThrottle,
 };
 
 use super::Vm;
@@ -69,6 +69,10 @@ impl Source for Movable {
         Arc::clone(&self.vm.ram) as Arc<dyn GuestMemory>
     }
 
+    fn memory_files(&self) -> Result<Vec<MemoryFile>, MachineError> {
+        Ok(self.vm.ram.files()?)
+    }
+
     fn dirty_log(&mut self) -> &mut dyn DirtyLog {
         self
     }
@@ -86,6 +90,12 @@ impl Source for Movable {
     }
 
     fn save(&mut self) -> Result<Vec<u8>, MachineError> {
+        // The destination may be on another host, which sees only what has reached the disk.
+        self.vm.board.flush()?;
+        self.save_here()
+    }
+
+    fn save_here(&mut self) -> Result<Vec<u8>, MachineError> {
         Ok(self.vm.vcpus.save(self.vm.board.save()?)?)
     }
 
@@ -136,6 +146,10 @@ impl Destination for Movable {
 
     fn claim(&mut self) -> Result<(), MachineError> {
         Ok(self.vm.board.claim()?)
+    }
+
+    fn let_go(&mut self) {
+        self.vm.board.let_go();
     }
 
     fn resume(&mut self) -> Result<(), MachineError> {

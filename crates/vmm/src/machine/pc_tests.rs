@@ -15,13 +15,13 @@ const MEMORY: Bytes = Bytes(32 << 20);
 const VCPUS: usize = 2;
 
 /// A folder with the probe as a file, and where everything of it lies.
-struct Bare {
+pub(super) struct Bare {
     folder: tempfile::TempDir,
     plan: Plan,
 }
 
 impl Bare {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let ram = GuestRam::new(MEMORY).unwrap();
         let workload = Workload { working_set: Bytes(4 << 20), ..Workload::default() };
@@ -31,7 +31,7 @@ impl Bare {
         Self { folder, plan }
     }
 
-    fn machine(&self) -> (Arc<Vm>, std::sync::mpsc::Receiver<VmEvent>) {
+    pub(super) fn machine(&self) -> (Arc<Vm>, std::sync::mpsc::Receiver<VmEvent>) {
         let kernel = self.folder.path().join("kernel");
         let boot = Some(BootFiles { kernel, ..BootFiles::default() });
         let (events, received) = std::sync::mpsc::channel();
@@ -40,7 +40,7 @@ impl Bare {
     }
 
     /// Waits until every vCPU has been over its pages once more.
-    fn run_a_lap(&self, vm: &Vm) {
+    pub(super) fn run_a_lap(&self, vm: &Vm) {
         let work = |vcpu: usize| self.plan.vcpus[vcpu].get(&vm.ram, probe::ControlBlock::Work);
         let before: Vec<_> = (0..VCPUS).map(|vcpu| work(vcpu).unwrap()).collect();
         let deadline = std::time::Instant::now() + Duration::from_secs(60);
@@ -52,7 +52,7 @@ impl Bare {
         }
     }
 
-    fn integrity(&self, vm: &Vm) -> String {
+    pub(super) fn integrity(&self, vm: &Vm) -> String {
         probe::check(&self.plan, &vm.ram).unwrap().integrity
     }
 }
@@ -67,7 +67,7 @@ fn configuration(machine: MachineKind) -> Configuration {
     }
 }
 
-fn has_kvm() -> bool {
+pub(super) fn has_kvm() -> bool {
     is_available().inspect_err(|error| eprintln!("skipping KVM: {error}")).is_ok()
 }
 

@@ -37,7 +37,7 @@ impl Monitor {
         let mut state = self.state();
         match state.guest {
             Guest::Absent | Guest::GivenAway | Guest::Ended => {}
-            Guest::Here(_) | Guest::InDoubt(_) | Guest::Incoming(_) => {
+            Guest::Here(_) | Guest::InDoubt(..) | Guest::Incoming(_) => {
                 return Err(QmpError::generic(
                     "there is a guest here, or one is awaited, already; start another process for another guest",
                 ));
@@ -67,8 +67,8 @@ impl Monitor {
         let mut state = self.state();
         let (guest, error) = match (arrival, vm) {
             (Ok(Arrival { in_doubt: false, .. }), Some(vm)) => (Guest::Here(vm), None),
-            (Ok(Arrival { in_doubt: true, .. }), Some(vm)) => (
-                Guest::InDoubt(vm),
+            (Ok(Arrival { in_doubt: true, deed, .. }), Some(vm)) => (
+                Guest::InDoubt(vm, deed),
                 Some("the connection broke before the guest was given away; decide with landfall settle SOCKET run|discard".to_owned()),
             ),
             (Ok(_), None) => (Guest::Absent, Some("no machine was built".to_owned())),

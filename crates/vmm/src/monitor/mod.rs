@@ -11,8 +11,8 @@ use std::path::Path;
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use landfall_migrate::Handle;
 use landfall_migrate::machine::MachineKind;
+use landfall_migrate::{Deed, Handle};
 use landfall_qmp::{
     Capabilities, Command, CpuInfo, EventBroadcast, EventKind, Handler, Parameters, QmpError,
     RunState, StatusInfo, VcpuState, VcpuStatus, VmStatus,
@@ -47,8 +47,8 @@ enum Guest {
     Incoming(Handle),
     /// Here, running or paused.
     Here(Arc<Vm>),
-    /// Here, paused, and perhaps somewhere else too: an operator must decide.
-    InDoubt(Arc<Vm>),
+    /// Here, paused, and perhaps somewhere else too: an operator must decide. With a deed, where its memory was handed over.
+    InDoubt(Arc<Vm>, Option<Deed>),
     /// Given away. It must never run here again, and so nothing of it is kept.
     GivenAway,
     /// Over.
@@ -156,7 +156,7 @@ impl Monitor {
     fn vm(&self) -> Result<Arc<Vm>, QmpError> {
         match &self.state().guest {
             Guest::Here(vm) => Ok(Arc::clone(vm)),
-            Guest::InDoubt(_) => Err(QmpError::generic(
+            Guest::InDoubt(..) => Err(QmpError::generic(
                 "it is in doubt whether the guest runs elsewhere; decide with x-landfall-settle (landfall settle SOCKET run|discard)",
             )),
             Guest::Absent => Err(QmpError::generic("there is no guest here")),
@@ -173,7 +173,7 @@ impl Monitor {
         let status = match &state.guest {
             Guest::Here(vm) if vm.is_held() => RunState::FinishMigrate,
             Guest::Here(vm) if vm.is_running() => RunState::Running,
-            Guest::Here(_) | Guest::InDoubt(_) => RunState::Paused,
+            Guest::Here(_) | Guest::InDoubt(..) => RunState::Paused,
             Guest::Absent => RunState::Prelaunch,
             Guest::Incoming(_) => RunState::Inmigrate,
             Guest::GivenAway => RunState::Postmigrate,
@@ -217,7 +217,7 @@ impl Monitor {
 
     fn vm_status(&self) -> Result<Value, QmpError> {
         let doubtful = match &self.state().guest {
-            Guest::InDoubt(vm) => Some(Arc::clone(vm)),
+            Guest::InDoubt(vm, _) => Some(Arc::clone(vm)),
             _ => None,
         };
         let in_doubt = doubtful.is_some();
@@ -256,11 +256,16 @@ impl Monitor {
     /// An operator decides over a guest that is in doubt.
     fn settle(&self, run: bool) -> Result<Value, QmpError> {
         let mut state = self.state();
-        let Guest::InDoubt(vm) = &state.guest else {
+        let Guest::InDoubt(vm, deed) = &mut state.guest else {
             return Err(QmpError::generic("nothing is in doubt here"));
         };
         let vm = Arc::clone(vm);
         if run {
+            if deed.as_mut().is_some_and(|deed| !deed.take()) {
+                return Err(QmpError::generic(
+                    "the guest goes on in the process that was to hand it over, in the same memory; it can only be discarded here: landfall settle SOCKET discard",
+                ));
+            }
             vm.release().and_then(|()| vm.resume()).map_err(failed)?;
             state.guest = Guest::Here(vm);
             drop(state);

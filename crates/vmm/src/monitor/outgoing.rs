@@ -93,7 +93,9 @@ impl Monitor {
         match report.outcome {
             // From here on nothing in this process can run the guest: the machine is gone.
             Outcome::Completed => state.guest = Guest::GivenAway,
-            Outcome::InDoubt => state.guest = Guest::InDoubt(Arc::clone(&vm)),
+            // Whoever took the memory over has the guest, running or lost: there is nothing to decide here.
+            Outcome::InDoubt if report.hand_over => state.guest = Guest::GivenAway,
+            Outcome::InDoubt => state.guest = Guest::InDoubt(Arc::clone(&vm), None),
             Outcome::GaveUp | Outcome::Cancelled | Outcome::Failed => {}
         }
         state.outgoing = None;
@@ -181,6 +183,7 @@ fn options(uri: Uri, capabilities: Capabilities, parameters: &Parameters) -> Opt
         },
         channels: if capabilities.multifd { parameters.multifd_channels.into() } else { 1 },
         verify: parameters.verify,
+        hand_over: parameters.hand_over,
         peer_timeout: parameters.peer_timeout,
         ..Options::to(uri)
     }

@@ -185,9 +185,11 @@ impl Board for PcBoard {
         self.devices.iter().for_each(VirtioDevice::stop);
     }
 
+    fn flush(&self) -> Result<(), DeviceStateError> {
+        Ok(self.disks.iter().try_for_each(|disk| disk.flush())?)
+    }
+
     fn save(&self) -> Result<SavedDevices, DeviceStateError> {
-        // The destination may be on another host, which sees only what has reached the disk.
-        self.disks.iter().try_for_each(|disk| disk.flush())?;
         let (disks, others) = self.devices.split_at(self.disks.len());
         let (cards, random) = others.split_at(self.ports.len());
         Ok(SavedDevices {
