@@ -5,7 +5,9 @@ use std::time::Duration;
 use landfall_migrate::report::Outcome;
 
 use crate::machine::{How, NARROW};
-use crate::pair::{BUSY, Pair, assert_arrived, assert_completed, assert_ended};
+use crate::pair::{
+    BUSY, Pair, assert_arrived, assert_completed, assert_ended, assert_switched_over_in_time,
+};
 
 #[test]
 fn off_it_gives_up_and_names_both_rates_and_on_it_arrives() {
@@ -26,7 +28,9 @@ fn off_it_gives_up_and_names_both_rates_and_on_it_arrives() {
     pair.source.migrate(destination.uri(), &NARROW);
     let report = pair.source.report();
     assert_completed(&report);
-    assert!(report.stolen_ms > 0.0 && report.downtime_ms <= 300.0, "{report:?}");
+    assert!(report.stolen_ms > 0.0, "{report:?}");
+    assert_eq!(report.downtime_limit_ms, 300.0);
+    assert_switched_over_in_time(&report);
     pair.source.assert_stands_still();
     assert_arrived(&mut destination.machine);
 }
