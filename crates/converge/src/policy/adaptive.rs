@@ -203,7 +203,8 @@ impl Adaptive {
                 let hardest = plan::hardest(outlook, at.limits, rates);
                 return Some(self.hold(at, &hardest));
             }
-            self.futile_until = at.now + FUTILE_FOR * 2_u32.pow(self.futile.min(8));
+            let futile_for = FUTILE_FOR * 2_u32.pow(self.futile.min(8));
+            self.futile_until = at.now.saturating_add(futile_for);
             self.futile += 1;
             let hardest = at.limits.hardest_throttle();
             return Some(self.release(
@@ -234,7 +235,7 @@ impl Adaptive {
         // what was gained; unless this calm is already longer than the last.
         self.spells.last_calm(at.now).is_none_or(|calm| {
             let so_far = self.spells.calm_so_far(at.now);
-            so_far.as_secs_f64() + time < calm.as_secs_f64() * 0.8 || so_far > calm * 3 / 2
+            so_far.as_secs_f64() + time < calm.as_secs_f64() * 0.8 || so_far / 3 > calm / 2
         })
     }
 

@@ -42,7 +42,7 @@ impl Spells {
     /// How long the guest was calm before it came back; `None` when it did not, or long ago.
     pub(crate) fn last_calm(&self, now: Duration) -> Option<Duration> {
         self.last
-            .filter(|(calm, ended)| now.saturating_sub(*ended) < REMEMBERED + *calm)
+            .filter(|(calm, ended)| now.saturating_sub(*ended) < REMEMBERED.saturating_add(*calm))
             .map(|(calm, _)| calm)
     }
 
@@ -71,7 +71,7 @@ impl Peak {
     /// Takes the present rate in. A guest that was calm for `last_calm` and came back may do so again.
     pub(crate) fn observe(&mut self, at: &Situation<'_>, last_calm: Option<Duration>) {
         let present = Self::of(at);
-        let counts = PEAK_COUNTS + last_calm.unwrap_or_default() * 2;
+        let counts = PEAK_COUNTS.saturating_add(last_calm.unwrap_or_default().saturating_mul(2));
         let told_apart = present.by_vcpu.len() == self.by_vcpu.len();
         if present.rate >= self.rate || at.now.saturating_sub(self.seen_at) > counts || !told_apart
         {
@@ -82,5 +82,17 @@ impl Peak {
         for (peak, rate) in self.by_vcpu.iter_mut().zip(present.by_vcpu) {
             *peak = peak.max(rate);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_calm_of_any_length_is_remembered_without_an_overflow() {
+        let ages = Duration::MAX - Duration::from_secs(1);
+        let spells = Spells { last: Some((ages, ages)), ..Spells::default() };
+        assert_eq!(spells.last_calm(Duration::MAX), Some(ages));
     }
 }
