@@ -3,6 +3,7 @@
 //! Hello, configuration, pages, state, the digest of all, and whether the guest ran; nothing comes after. A file that was cut
 //! or changed is never taken for a guest.
 
+mod new_file;
 mod reading;
 mod writing;
 

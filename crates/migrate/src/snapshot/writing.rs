@@ -6,9 +6,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use landfall_converge::{Bytes, PAGE_SIZE};
-use tempfile::{Builder, PersistError};
 
 use super::SnapshotError;
+use super::new_file::NewFile;
 use crate::digest::digest;
 use crate::machine::{GuestMemory, MachineError, PageIndex, Source};
 use crate::wire::{
@@ -39,13 +39,13 @@ pub fn write_snapshot(
         _ => Path::new("."),
     };
     let create = |source| SnapshotError::Create { path: path.to_owned(), source };
-    let mut file = Builder::new().prefix(".snapshot-").tempfile_in(folder).map_err(create)?;
-    let written = Writing { file: file.as_file_mut(), encoder: Encoder::default(), bytes: 0 }
+    let mut file = NewFile::create_in(folder).map_err(create)?;
+    let written = Writing { file: file.file(), encoder: Encoder::default(), bytes: 0 }
         .everything(machine, runs)
         .map_err(|error| error.at(path))?;
     let write = |source| SnapshotError::Write { path: path.to_owned(), source };
-    file.as_file().sync_all().map_err(write)?;
-    file.persist_noclobber(path).map_err(|PersistError { error, .. }| match error.kind() {
+    file.file().sync_all().map_err(write)?;
+    file.name(path).map_err(|error| match error.kind() {
         io::ErrorKind::AlreadyExists => SnapshotError::Exists(path.to_owned()),
         _ => write(error),
     })?;
