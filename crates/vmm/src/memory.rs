@@ -1,5 +1,7 @@
 //! Guest memory: memfd-backed regions, with a bitmap of what the monitor itself writes.
 
+mod filling;
+pub(crate) mod huge_pages;
 mod own_writes;
 mod shared;
 
@@ -19,6 +21,7 @@ use vm_memory::{
     GuestRegionMmap,
 };
 
+use self::filling::Filling;
 pub use self::own_writes::OwnWrites;
 pub use self::shared::SharedMemoryError;
 
@@ -60,6 +63,9 @@ pub enum MemoryError {
     /// What another process has handed over is no memory for the guest.
     #[error(transparent)]
     Shared(#[from] SharedMemoryError),
+    /// There is no memory left for pages that came in.
+    #[error("the kernel has no memory for the guest's pages; free some, or choose another host")]
+    Fill(#[source] std::io::Error),
     /// Pages could not be given back.
     #[error("pages of guest memory could not be made empty")]
     Punch(#[source] std::io::Error),
@@ -71,6 +77,7 @@ pub struct GuestRam {
     map: GuestMemoryMmap<OwnWrites>,
     layout: MemoryLayout,
     size: Bytes,
+    filling: Filling,
 }
 
 impl GuestRam {
@@ -81,8 +88,17 @@ impl GuestRam {
     pub fn new(size: Bytes) -> Result<Self, MemoryError> {
         let (ranges, layout) = laid_out(size)?;
         let regions = ranges.iter().map(region).collect::<Result<Vec<_>, _>>()?;
+        Self::of(regions, layout, size)
+    }
+
+    fn of(
+        regions: Vec<GuestRegionMmap<OwnWrites>>,
+        layout: MemoryLayout,
+        size: Bytes,
+    ) -> Result<Self, MemoryError> {
+        let filling = Filling::of(regions.len());
         let map = GuestMemoryMmap::from_regions(regions).map_err(MemoryError::Regions)?;
-        Ok(Self { map, layout, size })
+        Ok(Self { map, layout, size, filling })
     }
 
     /// The memory of a guest in another process, by the file behind it: for looking on from outside. All of it must lie
@@ -97,8 +113,7 @@ impl GuestRam {
         }
         let all = 0..size.0;
         let layout = MemoryLayout::new(std::iter::once(0..size.0 / PAGE_SIZE).collect())?;
-        let map = GuestMemoryMmap::from_regions(vec![mapped(&all, file)?]);
-        Ok(Self { map: map.map_err(MemoryError::Regions)?, layout, size })
+        Self::of(vec![mapped(&all, file)?], layout, size)
     }
 
     /// How much there is.
@@ -223,6 +238,7 @@ fn mapped(range: &Range<u64>, file: File) -> Result<GuestRegionMmap<OwnWrites>, 
     let size = usize::try_from(bytes).map_err(|_| MemoryError::Size(Bytes(bytes), Bytes(GRAIN)))?;
     let mapping =
         MmapRegion::from_file(FileOffset::new(file, 0), size).map_err(MemoryError::Map)?;
+    huge_pages::ask_for(&mapping);
     GuestRegionMmap::new(mapping, GuestAddress(range.start))
         .ok_or(MemoryError::Size(Bytes(bytes), Bytes(GRAIN)))
 }
@@ -272,7 +288,10 @@ impl GuestMemory for GuestRam {
 
     fn write_pages(&self, first: PageIndex, data: &[u8]) -> Result<(), MachineError> {
         let address = self.checked(first, data.len())?;
-        Ok(self.map.write_slice(data, address)?)
+        if !self.fill(first, data)? {
+            self.map.write_slice(data, address)?;
+        }
+        Ok(())
     }
 
     /// Punches a hole into the memfd: pages that were never written are not even touched, others are given back.

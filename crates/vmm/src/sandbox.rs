@@ -14,6 +14,7 @@ use std::sync::OnceLock;
 use seccompiler::{BpfProgram, apply_filter};
 
 pub(crate) use self::paths::Named;
+use crate::memory::huge_pages;
 
 /// What a machine's process may still do once it runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -76,6 +77,8 @@ pub(crate) fn enter(
     say: &mut impl FnMut(&str),
 ) -> Result<(), SandboxError> {
     let Sandbox::On { paths } = sandbox else { return Ok(()) };
+    // Known from here on, where it can be read.
+    huge_pages::are_given_where_asked_for();
     if !paths.is_empty() {
         say(if paths::limit(paths, named)? {
             "the process opens only what --allow and other options name"

@@ -21,6 +21,15 @@ pub struct OwnWrites {
 }
 
 impl OwnWrites {
+    /// Whether any of the pages of these bytes of the region was written.
+    pub(super) fn has_any(&self, offset: usize, len: usize) -> bool {
+        let Some((first, last)) = pages(offset, len) else { return false };
+        (first / 64..=last / 64).any(|number| {
+            let word = self.words.get(number).map_or(0, |word| word.load(Ordering::Acquire));
+            word & bits_in(number, first, last) != 0
+        })
+    }
+
     /// Gives each word of pages with anything in it, by its number in the region, and forgets it.
     pub(super) fn drain(&self, mut give: impl FnMut(u64, u64)) {
         for (group, written) in (0_u64..).step_by(64).zip(&self.written) {
@@ -54,6 +63,18 @@ fn page(offset: usize) -> usize {
     offset / PAGE
 }
 
+/// The first and the last page of so many bytes.
+fn pages(offset: usize, len: usize) -> Option<(usize, usize)> {
+    Some((page(offset), page(offset.saturating_add(len.checked_sub(1)?))))
+}
+
+/// Those bits of word `number` that stand for pages from `first` to `last`, some of which are in it.
+fn bits_in(number: usize, first: usize, last: usize) -> u64 {
+    let from = first.saturating_sub(number * 64);
+    let to = (last - number * 64).min(63);
+    (u64::MAX << from) & (u64::MAX >> (63 - to))
+}
+
 impl NewBitmap for OwnWrites {
     fn with_len(len: usize) -> Self {
         let none = |count: usize| (0..count).map(|_| AtomicU64::new(0)).collect();
@@ -69,20 +90,14 @@ impl<'a> WithBitmapSlice<'a> for OwnWrites {
 impl Bitmap for OwnWrites {
     /// Called after the write. What lies beyond the region is left out.
     fn mark_dirty(&self, offset: usize, len: usize) {
-        let Some(last) = len.checked_sub(1).map(|rest| page(offset.saturating_add(rest))) else {
-            return;
-        };
-        let first = page(offset);
+        let Some((first, last)) = pages(offset, len) else { return };
         for number in first / 64..=(last / 64).min(self.words.len().saturating_sub(1)) {
-            let from = first.saturating_sub(number * 64);
-            let to = (last - number * 64).min(63);
-            let bits = (u64::MAX << from) & (u64::MAX >> (63 - to));
             let (Some(word), Some(written)) =
                 (self.words.get(number), self.written.get(number / 64))
             else {
                 return;
             };
-            word.fetch_or(bits, Ordering::Release);
+            word.fetch_or(bits_in(number, first, last), Ordering::Release);
             written.fetch_or(1 << (number % 64), Ordering::Release);
         }
     }

@@ -5,7 +5,6 @@ use std::os::fd::{AsRawFd, OwnedFd};
 
 use landfall_converge::Bytes;
 use landfall_migrate::machine::{MemoryFile, PageIndex};
-use vm_memory::GuestMemoryMmap;
 
 use super::{GuestRam, MemoryError, laid_out, mapped};
 
@@ -76,8 +75,7 @@ impl GuestRam {
             mapped(range, checked(file.file, range.end - range.start)?)
         };
         let regions = ranges.iter().zip(files).map(region).collect::<Result<Vec<_>, _>>()?;
-        let map = GuestMemoryMmap::from_regions(regions).map_err(MemoryError::Regions)?;
-        Ok(Self { map, layout, size })
+        Self::of(regions, layout, size)
     }
 }
 

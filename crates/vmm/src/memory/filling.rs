@@ -1,0 +1,132 @@
+//! How pages get into memory that nobody has touched yet, as that of a guest is where it arrives.
+//!
+//! Copied through the mapping, each page stops at a fault, and the kernel fills it with zeros first. Written to the file they
+//! do neither, and are then mapped many at a time, so that the guest finds them as if they had been copied.
+
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, TryLockError};
+
+use landfall_converge::PAGE_SIZE;
+use landfall_migrate::machine::PageIndex;
+use vm_memory::bitmap::Bitmap as _;
+use vm_memory::mmap::MmapRegion;
+use vm_memory::{GuestAddress, GuestMemoryBackend as _, GuestMemoryRegion as _};
+
+use super::{GuestRam, MemoryError, OwnWrites, huge_pages};
+
+/// Fewer pages than these are copied sooner than two calls are made.
+const FEWEST: u64 = 16;
+
+/// What is known of filling the memory of one guest.
+#[derive(Debug)]
+pub(super) struct Filling {
+    /// One for each region. The kernel lets one thread at a time write to a file, and others burn their time until it is
+    /// their turn.
+    turns: Box<[Mutex<()>]>,
+    /// The kernel maps pages in steps, as since Linux 5.14, the file can be written to, and huge pages are not to be had by
+    /// touching alone.
+    in_steps: AtomicBool,
+}
+
+impl Filling {
+    pub(super) fn of(regions: usize) -> Self {
+        let turns = (0..regions).map(|_| Mutex::new(())).collect();
+        Self { turns, in_steps: AtomicBool::new(!huge_pages::are_given_where_asked_for()) }
+    }
+
+    fn only_by_copying(&self, why: &io::Error) {
+        tracing::debug!("memory is filled through its mapping only: {why}");
+        self.in_steps.store(false, Ordering::Relaxed);
+    }
+}
+
+/// How pages are mapped.
+#[derive(Clone, Copy, Debug)]
+enum Mapped {
+    /// As they are in the file.
+    AsTheyAre,
+    /// And those that are not there yet, with zeros.
+    WithZeros,
+}
+
+impl GuestRam {
+    /// Puts `data` into pages from `first` on and maps them. Gives `false` where it is to be copied there all the same: into
+    /// pages that were written before, or are few, or while another thread writes to the file.
+    pub(super) fn fill(&self, first: PageIndex, data: &[u8]) -> Result<bool, MemoryError> {
+        let count = data.len() as u64 / PAGE_SIZE;
+        if count < FEWEST || !self.filling.in_steps.load(Ordering::Relaxed) {
+            return Ok(false);
+        }
+        let Some((number, region)) = self.region_of(first) else { return Ok(false) };
+        let inside = usize::try_from(first.address() - region.start_addr().0).unwrap_or(usize::MAX);
+        let region: &MmapRegion<OwnWrites> = region;
+        if region.bitmap().has_any(inside, data.len()) {
+            return Ok(false);
+        }
+        let Some(turn) = self.filling.turns.get(number) else { return Ok(false) };
+        let turn = match turn.try_lock() {
+            Ok(turn) => turn,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => {
+                self.map_pages(first, data.len(), Mapped::WithZeros)?;
+                return Ok(false);
+            }
+        };
+        let (file, offset, _) = self.behind(first, count)?;
+        let written = file.file().write_all_at(data, offset.unsigned_abs());
+        drop(turn);
+        if let Err(error) = written {
+            return match error.raw_os_error() {
+                Some(libc::ENOMEM | libc::ENOSPC) => Err(MemoryError::Fill(error)),
+                // Huge pages, for one, cannot be written to in this way.
+                _ => {
+                    self.filling.only_by_copying(&error);
+                    Ok(false)
+                }
+            };
+        }
+        region.bitmap().mark_dirty(inside, data.len());
+        self.map_pages(first, data.len(), Mapped::AsTheyAre)?;
+        Ok(true)
+    }
+
+    fn region_of(
+        &self,
+        page: PageIndex,
+    ) -> Option<(usize, &vm_memory::GuestRegionMmap<OwnWrites>)> {
+        let address = GuestAddress(page.address());
+        let holds = |region: &vm_memory::GuestRegionMmap<OwnWrites>| {
+            (region.start_addr()..=region.last_addr()).contains(&address)
+        };
+        self.map.iter().enumerate().find(|(_, region)| holds(region))
+    }
+
+    fn map_pages(&self, first: PageIndex, bytes: usize, how: Mapped) -> Result<(), MemoryError> {
+        let host = self.map.get_host_address(GuestAddress(first.address()))?;
+        let advice = match how {
+            Mapped::AsTheyAre => libc::MADV_POPULATE_READ,
+            Mapped::WithZeros => libc::MADV_POPULATE_WRITE,
+        };
+        // SAFETY: the caller has checked that these pages lie inside one region, which stays mapped for as long as `self`
+        // lives. What the call changes is which of them have an entry in the page table; no content, no protection.
+        let result = unsafe { libc::madvise(host.cast(), bytes, advice) };
+        if result == 0 {
+            return Ok(());
+        }
+        let error = io::Error::last_os_error();
+        match error.raw_os_error() {
+            Some(libc::ENOMEM | libc::EFAULT | libc::EHWPOISON) => Err(MemoryError::Fill(error)),
+            Some(libc::EINTR | libc::EAGAIN) => Ok(()),
+            _ => {
+                self.filling.only_by_copying(&error);
+                Ok(())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "filling_tests.rs"]
+mod tests;
