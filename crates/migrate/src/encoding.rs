@@ -5,7 +5,10 @@
 mod block;
 mod chooser;
 mod delta;
+mod trial;
 mod unpacker;
+
+use std::time::{Duration, Instant};
 
 use landfall_converge::ByteRate;
 
@@ -38,6 +41,8 @@ pub(crate) struct Encodings {
     /// The pages of the current walk were sent before.
     again: bool,
     packed: Vec<u8>,
+    /// The piece that was made last, and what that took.
+    last: Option<(Piece, Duration)>,
 }
 
 impl std::fmt::Debug for Encodings {
@@ -57,6 +62,7 @@ impl Encodings {
             zstd: Zstd::default(),
             again: false,
             packed: Vec::new(),
+            last: None,
         }
     }
 
@@ -90,6 +96,13 @@ impl Encodings {
     /// How the first pages of `content`, which is never empty, are to be written down; what they become is in
     /// [`Self::packed`], unless they are to go as they are. What this says must be sent.
     pub(crate) fn next_piece(&mut self, first: PageIndex, content: &[u8]) -> Piece {
+        let began = Instant::now();
+        let piece = self.piece(first, content);
+        self.last = Some((piece, began.elapsed()));
+        piece
+    }
+
+    fn piece(&mut self, first: PageIndex, content: &[u8]) -> Piece {
         if !self.takes_deltas() {
             let pages = content.len() / PAGE;
             return Piece { pages, encoding: self.compress(content) };
@@ -113,9 +126,11 @@ impl Encodings {
         &self.packed
     }
 
-    /// `bytes` have left in `time`, waiting for their turn included.
-    pub(crate) fn left(&mut self, bytes: u64, time: std::time::Duration) {
-        self.chooser.left(bytes, time);
+    /// The last piece has left as `bytes` in `time`, waiting for their turn included.
+    pub(crate) fn left(&mut self, bytes: u64, time: Duration) {
+        if let Some((piece, made_in)) = self.last.take() {
+            self.chooser.left(piece, bytes, made_in, time);
+        }
     }
 
     fn compress(&mut self, content: &[u8]) -> Option<Encoding> {
@@ -127,7 +142,7 @@ impl Encodings {
         };
         let (lz4, zstd) = (&mut self.lz4, &mut self.zstd);
         let encoder: &mut dyn BlockEncoder = if encoding == Encoding::Lz4 { lz4 } else { zstd };
-        let began = std::time::Instant::now();
+        let began = Instant::now();
         let is_shorter = encoder.encode(content, &mut self.packed);
         self.chooser.took(encoding, content.len(), self.packed.len(), began.elapsed());
         is_shorter.then_some(encoding)

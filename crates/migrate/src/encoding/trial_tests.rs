@@ -1,0 +1,72 @@
+use super::*;
+
+const RUN: u64 = 64 * PAGE as u64;
+
+/// Sends `runs` runs, each taking as many ns a byte as its way does; gives how many were packed.
+fn send(trial: &mut Trial, runs: u32, plain: u64, packed: u64) -> u32 {
+    let mut count = 0;
+    for _ in 0..runs {
+        let way = trial.way();
+        let a_byte = if way == Way::Packed { packed } else { plain };
+        trial.left(way, RUN, Duration::from_nanos(a_byte * RUN), true);
+        count += u32::from(way == Way::Packed);
+    }
+    count
+}
+
+const WINDOW_RUNS: u32 = 16;
+
+#[test]
+fn what_makes_it_slower_is_tried_ever_more_seldom() {
+    let mut trial = Trial::new();
+    assert_eq!(send(&mut trial, WINDOW_RUNS, 1, 3), 0);
+    assert_eq!(send(&mut trial, WINDOW_RUNS, 1, 3), WINDOW_RUNS, "once, to see");
+    assert_eq!(send(&mut trial, 16 * WINDOW_RUNS, 1, 3), 0);
+    // 1 GiB, in which it is tried four times more at most.
+    assert!(send(&mut trial, 4096, 1, 3) <= 4 * WINDOW_RUNS);
+}
+
+#[test]
+fn what_makes_it_faster_is_kept() {
+    let mut trial = Trial::new();
+    send(&mut trial, WINDOW_RUNS, 8, 5);
+    assert!(send(&mut trial, 4096, 8, 5) >= 4096 - 16 * WINDOW_RUNS);
+    assert_eq!(trial.way(), Way::Packed);
+}
+
+#[test]
+fn a_link_that_becomes_faster_is_noticed_and_one_that_becomes_slow_again_too() {
+    let mut trial = Trial::new();
+    send(&mut trial, 640, 8, 5);
+    assert_eq!(trial.way(), Way::Packed);
+    send(&mut trial, 8192, 1, 3);
+    assert!(send(&mut trial, 1024, 1, 3) < 128);
+    send(&mut trial, 8192, 8, 5);
+    assert!(send(&mut trial, 1024, 8, 5) > 896);
+}
+
+#[test]
+fn what_is_hardly_better_is_not_worth_the_other_sides_time() {
+    let mut trial = Trial::new();
+    assert!(send(&mut trial, 4096, 100, 97) < 6 * WINDOW_RUNS);
+}
+
+#[test]
+fn what_gets_no_shorter_says_nothing_of_packing() {
+    let mut trial = Trial::new();
+    send(&mut trial, WINDOW_RUNS, 8, 5);
+    assert_eq!(trial.way(), Way::Packed);
+    for _ in 0..1000 {
+        trial.left(Way::Plain, RUN, Duration::from_nanos(8 * RUN), true);
+    }
+    assert!(trial.on_trial, "it goes on until something was packed");
+}
+
+#[test]
+fn what_nobody_believes_in_is_not_tried() {
+    let mut trial = Trial::new();
+    for _ in 0..1000 {
+        trial.left(Way::Plain, RUN, Duration::from_nanos(RUN), false);
+        assert_eq!(trial.way(), Way::Plain);
+    }
+}
