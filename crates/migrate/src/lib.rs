@@ -32,6 +32,6 @@ mod zeros;
 pub use control::{Control, Handle, control};
 pub use deed::Deed;
 pub use destination::{Arrival, Listener, ReceiveError};
-pub use dirty_set::channel_of;
+pub use dirty_set::{DirtySet, channel_of};
 pub use landfall_identity::{Identity, IdentityError};
 pub use source::migrate_out;
