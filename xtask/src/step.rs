@@ -85,7 +85,7 @@ pub(crate) const STEPS: &[Step] = &[
     },
     Step {
         name: "fuzz",
-        about: "the decoder of the wire protocol, for 45 seconds",
+        about: "the decoder of the wire protocol and the unpacker of pages, for 30 seconds each",
         run: fuzz::run_short,
     },
     Step {

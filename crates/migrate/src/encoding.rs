@@ -19,7 +19,7 @@ use crate::wire::{Encoding, PageRun};
 use self::block::{BlockEncoder, Lz4, Zstd};
 use self::chooser::Chooser;
 use self::delta::Delta;
-pub(crate) use self::unpacker::{UnpackError, Unpacker};
+pub use self::unpacker::{UnpackError, Unpacker};
 
 const PAGE: usize = 4096;
 

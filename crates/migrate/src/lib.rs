@@ -33,5 +33,6 @@ pub use control::{Control, Handle, control};
 pub use deed::Deed;
 pub use destination::{Arrival, Listener, ReceiveError};
 pub use dirty_set::{DirtySet, channel_of};
+pub use encoding::{UnpackError, Unpacker};
 pub use landfall_identity::{Identity, IdentityError};
 pub use source::migrate_out;

@@ -6,29 +6,36 @@ use super::{PAGE, delta};
 use crate::machine::{GuestMemory, MachineError};
 use crate::wire::{Encoding, PageRun, WireError};
 
-/// The unpacker of one channel.
+/// The unpacker of one channel. Its buffer is used again from run to run.
 #[derive(Default)]
-pub(crate) struct Unpacker {
+pub struct Unpacker {
     content: Vec<u8>,
     zstd: Option<Decompressor<'static>>,
 }
 
-/// Why pages could not be unpacked.
-#[derive(Debug)]
-pub(crate) enum UnpackError {
-    Wire(WireError),
-    Memory(MachineError),
+impl std::fmt::Debug for Unpacker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Unpacker").finish_non_exhaustive()
+    }
 }
 
-impl From<WireError> for UnpackError {
-    fn from(error: WireError) -> Self {
-        Self::Wire(error)
-    }
+/// Why pages could not be unpacked.
+#[derive(Debug, thiserror::Error)]
+pub enum UnpackError {
+    /// What came is nothing that pages are written down as.
+    #[error(transparent)]
+    Wire(#[from] WireError),
+    /// What is there already could not be read.
+    #[error("the pages that were to be changed could not be read")]
+    Memory(#[source] MachineError),
 }
 
 impl Unpacker {
     /// The content of `run`, which lies in `memory`, from `packed` and what is there already.
-    pub(crate) fn unpack(
+    ///
+    /// # Errors
+    /// When `packed` does not become exactly these pages, or what is there cannot be read.
+    pub fn unpack(
         &mut self,
         memory: &dyn GuestMemory,
         run: PageRun,
