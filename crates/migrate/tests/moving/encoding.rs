@@ -6,7 +6,7 @@ use landfall_converge::{ByteRate, Policy};
 use landfall_migrate::ReceiveError;
 use landfall_migrate::machine::PageIndex;
 use landfall_migrate::options::{EncodingChoice, Options, Uri};
-use landfall_migrate::report::{Outcome, Report};
+use landfall_migrate::report::{Outcome, PageCounts, Report};
 use landfall_migrate::wire::{Encoding, Message, PageRun};
 
 use crate::guest::{Guest, Shape};
@@ -18,35 +18,63 @@ const CHOICES: [EncodingChoice; 4] =
     [EncodingChoice::Auto, EncodingChoice::Delta, EncodingChoice::Lz4, EncodingChoice::Zstd];
 
 /// How many channels, and which of them is struck: the first carries what is said, too.
-const PLACES: [[u16; 2]; 4] = [[1, 0], [2, 1], [4, 0], [4, 3]];
+const PLACES: [[u16; 2]; 5] = [[1, 0], [2, 1], [4, 0], [4, 3], [8, 2]];
+/// More than the guest has stretches of 2 MiB, so that many have nothing to send.
+const MANY: [u16; 2] = [128, 1];
 
 fn assert_arrived(report: &Report) {
     assert_eq!(report.outcome, Outcome::Completed, "{:?}", report.reason);
     assert_eq!(report.integrity, "ok");
 }
 
-#[test]
-fn a_busy_guest_arrives_whole_by_every_encoding_over_one_channel_and_several() {
-    for encoding in CHOICES {
-        for channels in [1, 3, 8] {
-            let destination = Waiting::at(&Uri::Tcp("127.0.0.1:0".to_owned()));
-            let guest = Guest::running(&Shape::busy());
-            let options = narrow(&destination.uri, Policy::Adaptive);
-            // So slow that it takes some passes whatever is made of the pages.
-            let max_bandwidth = Some(ByteRate::new(15e6));
-            let options = Options { channels, encoding, max_bandwidth, verify: true, ..options };
-            let report = migrate(&guest, &options);
-            assert_arrived(&report);
-            let pages = report.pages;
-            match encoding {
-                EncodingChoice::Delta => assert!(pages.delta > 0 && pages.compressed == 0),
-                EncodingChoice::Auto => assert!(pages.delta > 0),
-                _ => assert!(pages.compressed > 0 && pages.delta == 0),
-            }
-            guest.assert_stands_still();
-            destination.arrived().assert_goes_on();
-        }
+/// By one encoding over one channel and several; `expects` looks at how pages were sent.
+fn a_busy_guest_arrives(encoding: EncodingChoice, expects: fn(PageCounts) -> bool) {
+    for channels in [1, 2, 3, 4, 8, 128] {
+        let destination = Waiting::at(&Uri::Tcp("127.0.0.1:0".to_owned()));
+        let guest = Guest::running(&Shape::busy());
+        let options = narrow(&destination.uri, Policy::Adaptive);
+        // So slow that it takes some passes whatever is made of the pages.
+        let max_bandwidth = Some(ByteRate::new(15e6));
+        let options = Options { channels, encoding, max_bandwidth, verify: true, ..options };
+        let report = migrate(&guest, &options);
+        assert_arrived(&report);
+        assert!(expects(report.pages), "{channels}: {:?}", report.pages);
+        guest.assert_stands_still();
+        destination.arrived().assert_goes_on();
     }
+}
+
+#[test]
+fn a_busy_guest_arrives_whole_by_auto_over_one_channel_and_several() {
+    a_busy_guest_arrives(EncodingChoice::Auto, |pages| pages.delta > 0);
+}
+
+#[test]
+fn a_busy_guest_arrives_whole_by_deltas_over_one_channel_and_several() {
+    a_busy_guest_arrives(EncodingChoice::Delta, |pages| pages.delta > 0 && pages.compressed == 0);
+}
+
+#[test]
+fn a_busy_guest_arrives_whole_by_lz4_over_one_channel_and_several() {
+    a_busy_guest_arrives(EncodingChoice::Lz4, |pages| pages.compressed > 0 && pages.delta == 0);
+}
+
+#[test]
+fn a_busy_guest_arrives_whole_by_zstd_over_one_channel_and_several() {
+    a_busy_guest_arrives(EncodingChoice::Zstd, |pages| pages.compressed > 0 && pages.delta == 0);
+}
+
+#[test]
+fn a_busy_guest_arrives_whole_as_it_is_over_one_channel_and_several() {
+    a_busy_guest_arrives(EncodingChoice::None, |pages| {
+        pages.raw > 0 && pages.delta == 0 && pages.compressed == 0
+    });
+}
+
+/// Every encoding at every place, and one of them at the place that takes longest to connect.
+fn cases() -> impl Iterator<Item = (EncodingChoice, [u16; 2])> {
+    let places = |encoding| PLACES.map(|place| (encoding, place));
+    CHOICES.into_iter().flat_map(places).chain([(EncodingChoice::Auto, MANY)])
 }
 
 #[test]
@@ -90,11 +118,8 @@ fn arrive(encoding: EncodingChoice) -> Report {
 
 #[test]
 fn encoded_pages_that_were_changed_on_their_way_are_never_believed() {
-    for encoding in CHOICES {
-        for (fate, [channels, struck]) in [Fate::Corrupt, Fate::Cut]
-            .into_iter()
-            .flat_map(|fate| PLACES.map(|place| (fate, place)))
-        {
+    for (encoding, [channels, struck]) in cases() {
+        for fate in [Fate::Corrupt, Fate::Cut] {
             let folder = Folder::new();
             let destination = Waiting::at(&folder.socket("d"));
             let strike = Strike { channels, struck, at: At::EncodedPages, nth: 2, fate };
@@ -115,9 +140,7 @@ fn encoded_pages_that_were_changed_on_their_way_are_never_believed() {
 
 #[test]
 fn it_can_be_cancelled_in_the_middle_of_an_encoded_run() {
-    for (encoding, [channels, struck]) in
-        CHOICES.into_iter().flat_map(|encoding| PLACES.map(|place| (encoding, place)))
-    {
+    for (encoding, [channels, struck]) in cases() {
         let folder = Folder::new();
         let destination = Waiting::at(&folder.socket("d"));
         let strike = Strike { channels, struck, at: At::EncodedPages, nth: 3, fate: Fate::Hold };
