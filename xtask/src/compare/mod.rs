@@ -68,7 +68,8 @@ pub(crate) struct CompareArgs {
     /// One row in a few minutes: the sweep at 125 MB/s, three runs, at most 45 s each.
     #[arg(long, conflicts_with_all = ["rows", "bandwidth", "runs", "time_limit"])]
     quick: bool,
-    /// Instead, how fast memory that nobody writes to moves without a limit, for each of: noise, text, zeros, untouched.
+    /// Instead, how fast memory that nobody writes to moves without a limit, for each of: noise, text, zeros,
+    /// untouched, half.
     #[arg(
         long,
         value_name = "CONTENT",

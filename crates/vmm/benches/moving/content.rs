@@ -18,10 +18,13 @@ pub(crate) enum Content {
     Zeros,
     /// Memory that nobody has written.
     Untouched,
+    /// Noise in every second stretch of 2 MiB, and nothing in the others.
+    Half,
 }
 
 impl Content {
-    pub(crate) const ALL: [Self; 4] = [Self::Noise, Self::Text, Self::Zeros, Self::Untouched];
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Noise, Self::Text, Self::Zeros, Self::Untouched, Self::Half];
 
     /// Puts it into all pages of `memory` from `first` on.
     pub(crate) fn fill(self, memory: &GuestRam, first: u64) -> Result<(), MachineError> {
@@ -31,8 +34,10 @@ impl Content {
         for range in memory.layout().ranges() {
             let (mut page, end) = (range.start.max(first), range.end);
             while page < end {
-                let pages = RUN_PAGES.min(end - page);
-                memory.write_pages(PageIndex(page), &bytes(self, page, pages))?;
+                let pages = (RUN_PAGES - page % RUN_PAGES).min(end - page);
+                if self != Self::Half || page / RUN_PAGES % 2 == 0 {
+                    memory.write_pages(PageIndex(page), &bytes(self, page, pages))?;
+                }
                 page += pages;
             }
         }
@@ -52,7 +57,7 @@ fn bytes(content: Content, page: u64, pages: u64) -> Vec<u8> {
     let length = (pages * PAGE_SIZE) as usize;
     let mut bytes = Vec::with_capacity(length + 64);
     match content {
-        Content::Noise => {
+        Content::Noise | Content::Half => {
             while bytes.len() < length {
                 bytes.extend(next().to_le_bytes());
             }

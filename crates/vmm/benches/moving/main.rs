@@ -72,6 +72,18 @@ const CASES: &[Case] = &[
         content: Content::Text,
         run: |it| Engine { encoding: EncodingChoice::Auto, ..PLAIN }.run(it),
     },
+    Case { name: "text, as it is", content: Content::Text, run: |it| PLAIN.run(it) },
+    Case {
+        name: "text, 2 channels, as it is",
+        content: Content::Text,
+        run: |it| Engine { channels: 2, ..PLAIN }.run(it),
+    },
+    Case {
+        name: "text, 2 channels, auto",
+        content: Content::Text,
+        run: |it| Engine { channels: 2, encoding: EncodingChoice::Auto, ..PLAIN }.run(it),
+    },
+    Case { name: "half of it noise", content: Content::Half, run: |it| PLAIN.run(it) },
     Case {
         name: "text, none, 250 MB/s",
         content: Content::Text,
@@ -95,8 +107,9 @@ fn main() {
     // What a case's name must hold to be measured; all are, if nothing is said.
     let wanted = std::env::var("CASES").unwrap_or_default();
     let cases: Vec<_> = CASES.iter().filter(|case| case.name.contains(&wanted)).collect();
-    let sources: Vec<_> =
-        Content::ALL.iter().map(|content| Source::new(*content, mebibytes)).collect();
+    let is_needed = |content: &&Content| cases.iter().any(|case| case.content == **content);
+    let needed = Content::ALL.iter().filter(is_needed);
+    let sources: Vec<_> = needed.map(|content| Source::new(*content, mebibytes)).collect();
     let mut measured: Vec<Vec<Measured>> = cases.iter().map(|_| Vec::new()).collect();
     for _ in 0..rounds {
         for (case, runs) in cases.iter().zip(&mut measured) {

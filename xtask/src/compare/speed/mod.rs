@@ -92,6 +92,7 @@ impl Content {
             Self::Text => "text",
             Self::Zeros => "zeros",
             Self::Untouched => "untouched",
+            Self::Half => "half",
         }
     }
 }
