@@ -56,9 +56,9 @@ enum Task {
     LabInside { trial: Option<String> },
     /// Kills daemons at random moments of migrations, and sees that the guest runs exactly once.
     Soak(soak::SoakArgs),
-    /// Fuzzes the decoder of the wire protocol.
+    /// Fuzzes the decoder of the wire protocol, and then the unpacker of pages.
     Fuzz {
-        /// For how long.
+        /// For how long each.
         #[arg(long, default_value = "15")]
         minutes: NonZeroU32,
     },
