@@ -7,6 +7,7 @@ pub mod client;
 pub mod daemon;
 pub mod events;
 pub mod http_peer;
+mod in_the_open;
 mod local;
 pub mod machines;
 mod metrics;

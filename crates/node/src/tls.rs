@@ -14,6 +14,8 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use crate::in_the_open;
+
 /// How long a hand-shake may take: who connects and says nothing is not waited for.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How many hand-shakes may go on at a time.
@@ -51,13 +53,27 @@ async fn accept(
         let (acceptor, ready) = (acceptor.clone(), ready.clone());
         tokio::spawn(async move {
             let _place = place;
-            match timeout(HANDSHAKE, acceptor.accept(stream)).await {
-                Ok(Ok(stream)) => drop(ready.send((stream, from)).await),
+            match timeout(HANDSHAKE, shake_hands(stream, &acceptor)).await {
+                Ok(Ok(Some(stream))) => drop(ready.send((stream, from)).await),
+                Ok(Ok(None)) => tracing::debug!(%from, "turned away: it speaks plain HTTP"),
                 Ok(Err(error)) => tracing::debug!(%from, "turned away: {}", why(&error)),
                 Err(_) => tracing::debug!(%from, "turned away: it said nothing"),
             }
         });
     }
+}
+
+/// `None` for one who speaks in the open, and is told how to ask.
+async fn shake_hands(
+    stream: TcpStream,
+    acceptor: &TlsAcceptor,
+) -> std::io::Result<Option<TlsStream<TcpStream>>> {
+    if in_the_open::is_spoken(&stream).await {
+        let own = stream.local_addr().ok();
+        in_the_open::answer(stream, own).await?;
+        return Ok(None);
+    }
+    acceptor.accept(stream).await.map(Some)
 }
 
 fn why(error: &std::io::Error) -> String {

@@ -37,17 +37,28 @@ pub fn client(config: Option<Arc<ClientConfig>>) -> ClientBuilder {
     }
 }
 
+/// Why no node was found that speaks TLS.
+fn of_tls(error: &rustls::Error) -> String {
+    use rustls::Error::{InappropriateMessage, InvalidMessage};
+    match error {
+        InvalidMessage(_) | InappropriateMessage { .. } => {
+            "what answers there does not speak TLS; if it is a node that was started with --insecure, write http://".to_owned()
+        }
+        other => landfall_identity::describe(other),
+    }
+}
+
 /// Why a node was not reached, said once and in words of what to do where TLS was the reason.
 pub(crate) fn why(error: &(dyn std::error::Error + 'static)) -> String {
     let mut cause = Some(error);
     while let Some(one) = cause {
         if let Some(tls) = one.downcast_ref::<rustls::Error>() {
-            return landfall_identity::describe(tls);
+            return of_tls(tls);
         }
         // What an I/O error holds is not its source, but the source of that is.
         let inner = one.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
         if let Some(tls) = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-            return landfall_identity::describe(tls);
+            return of_tls(tls);
         }
         cause = inner.map(|inner| inner as _).or_else(|| one.source());
     }

@@ -58,9 +58,14 @@ fn a_stranger_without_a_certificate_or_a_token_can_do_nothing() {
         |who: &Client| answer(who.post(at("vms/web1/stop")).json(&json!({ "force": true }))).0;
     let verdict = |who: &Client| answer(who.post(at("peer/verdict")).json(&question("b", "b-1"))).0;
 
-    // In the open nothing is said at all, nor to one who shows the certificate of another authority.
+    // In the open nothing is said but how to ask, and nothing at all to one who shows the certificate of another authority.
     let plain = client(None).build().unwrap();
-    assert!(plain.get(url.replace("https", "http")).send().is_err());
+    let token = std::fs::read_to_string(hosts.data("a").join("token")).unwrap();
+    let opened = plain.get(at("vms").replace("https", "http")).bearer_auth(token.trim());
+    let (status, problem) = answer(opened);
+    let told = "this node speaks TLS, and was asked in the open; write https://";
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    assert!(problem["detail"].as_str().unwrap().starts_with(told), "{problem}");
     let others = Authority::create(&hosts.path().join("others"), "others", YEAR).unwrap();
     let request = Request { name: "b".to_owned(), addresses: Vec::new(), valid: YEAR };
     let forged = hosts.path().join("forged");
@@ -71,7 +76,6 @@ fn a_stranger_without_a_certificate_or_a_token_can_do_nothing() {
     assert_eq!(stop(&nobody), StatusCode::UNAUTHORIZED);
     assert_eq!(verdict(&nobody), StatusCode::UNAUTHORIZED);
     // A token does not make a node, and a certificate no operator.
-    let token = std::fs::read_to_string(hosts.data("a").join("token")).unwrap();
     let asked = nobody.post(at("peer/verdict")).bearer_auth(token.trim());
     assert_eq!(answer(asked.json(&question("b", "b-1"))).0, StatusCode::UNAUTHORIZED);
     let b = bearer(&hosts.path().join("identity-b"));
@@ -129,4 +133,25 @@ fn a_node_says_what_is_wrong_with_how_it_was_to_be_opened() {
     process.args(words.split(' ')).current_dir(hosts.path());
     let ended = Ended::from(process.output().unwrap());
     assert!(ended.stderr.contains("--reached-at"), "{ended:?}");
+}
+
+#[test]
+fn who_speaks_otherwise_than_the_node_is_told_what_to_write() {
+    let list = |hosts: &Hosts, url: &str| {
+        let token = hosts.data("a").join("token").display().to_string();
+        let ca = hosts.path().join("ca/ca.pem").display().to_string();
+        let words = ["vm", "list", "--node", url, "--token-file", &token, "--ca", &ca];
+        Ended::from(hosts.landfall().args(words).output().unwrap())
+    };
+    let certified = Hosts::certified();
+    let in_the_open = list(&certified, &certified.url("a").replace("https", "http"));
+    assert!(in_the_open.stderr.contains("this node speaks TLS"), "{in_the_open:?}");
+    assert!(in_the_open.stderr.contains("write https://127."), "{in_the_open:?}");
+
+    let plain = Hosts::start();
+    std::fs::create_dir(plain.path().join("ca")).unwrap();
+    std::fs::copy(certified.path().join("ca/ca.pem"), plain.path().join("ca/ca.pem")).unwrap();
+    let over_tls = list(&plain, &plain.url("a").replace("http", "https"));
+    assert!(over_tls.stderr.contains("does not speak TLS"), "{over_tls:?}");
+    assert!(over_tls.stderr.contains("--insecure, write http://"), "{over_tls:?}");
 }
