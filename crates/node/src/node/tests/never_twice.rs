@@ -75,6 +75,30 @@ fn with_hosts(link: Link, test: impl FnOnce(&World, &Host, &Host)) {
     test(&world, &a, &b);
 }
 
+/// How many steps both daemons take, the source's first, where nobody is killed.
+fn steps_of(link: Link) -> (usize, usize) {
+    let mut taken = (0, 0);
+    with_hosts(link, |_, a, b| {
+        let (a, b) = (a.start(usize::MAX), b.start(usize::MAX));
+        migrate_and_wait(&a);
+        b.tend_once(true).unwrap();
+        let steps = |node: &Node| {
+            usize::MAX - node.0.steps_to_live.load(std::sync::atomic::Ordering::Acquire)
+        };
+        taken = (steps(&a), steps(&b));
+    });
+    taken
+}
+
+#[test]
+fn every_step_that_is_taken_is_one_at_which_a_test_kills() {
+    for link in LINKS {
+        let (source, target) = steps_of(link);
+        assert!(source < ENOUGH && target < ENOUGH, "{link:?}: {source} and {target} steps");
+        assert!(source > 1 && target > 1, "{link:?}: {source} and {target} steps");
+    }
+}
+
 #[test]
 fn undisturbed_it_ends_up_where_the_link_lets_it() {
     for (link, expected) in LINKS.into_iter().zip(["b", "a", "a", "b"]) {
@@ -142,9 +166,12 @@ fn the_targets_daemon_may_be_killed_between_any_two_steps() {
 }
 
 #[test]
-fn both_daemons_may_be_killed() {
+fn both_daemons_may_be_killed_each_between_any_two_steps() {
     for link in LINKS {
-        for (source, target) in (1..14).flat_map(|a| (1..5).map(move |b| (a, b))) {
+        let (most, most_there) = steps_of(link);
+        // One more than there are: a daemon that is not killed.
+        let pairs = (1..=most + 1).flat_map(|a| (1..=most_there + 1).map(move |b| (a, b)));
+        for (source, target) in pairs {
             with_hosts(link, |world, a, b| {
                 let first = b.start(target);
                 let ended = a.start(source);
