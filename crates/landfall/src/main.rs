@@ -13,6 +13,7 @@ mod follow;
 mod host;
 mod interrupts;
 mod limits;
+mod log;
 mod manual;
 mod migrate;
 mod migration;
@@ -37,19 +38,15 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use landfall_node::{quantities, render, summary};
-use tracing_subscriber::EnvFilter;
 
 use crate::args::{Cli, Command, VmCommand};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    // The log goes to the standard error stream: the standard output stream is for results.
-    tracing_subscriber::fmt()
-        .with_env_filter(
-            EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn")),
-        )
-        .with_writer(std::io::stderr)
-        .init();
+    log::begin(match &cli.command {
+        Command::Node(args) if args.is_a_daemon() => log::OF_A_DAEMON,
+        _ => log::OF_COMMANDS,
+    });
     let result = match cli.command {
         Command::Cert(command) => cert::cert(&command),
         Command::Demo(args) => demo::demo(&args),

@@ -82,6 +82,13 @@ pub(crate) enum NodeCommand {
     Token(token::TokenCommand),
 }
 
+impl NodeArgs {
+    /// Whether a daemon is to run, and not one be asked.
+    pub(crate) fn is_a_daemon(&self) -> bool {
+        self.command.is_none()
+    }
+}
+
 fn peer(text: &str) -> Result<(NodeName, String), String> {
     let (name, url) = text
         .split_once('=')

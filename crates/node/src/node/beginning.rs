@@ -70,6 +70,7 @@ impl Node {
         self.0.store.begin_migration(&migration, by.as_ref())?;
         begun.insert(migration.id.clone(), UnderWay::default());
         drop(begun);
+        tracing::info!("{}: '{vm}' is to move to {}", migration.id, migration.target);
         self.tell_migration(&migration);
         let view = self.show(&migration);
         self.spawn(format!("migration-{}", migration.id), move |node| node.run(migration));

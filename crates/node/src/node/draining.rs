@@ -45,6 +45,11 @@ impl Node {
             self.put_drain(&drain)?;
             drain
         };
+        tracing::info!(
+            "{} is being emptied: {} machines are to leave",
+            self.name(),
+            drain.items.len()
+        );
         self.go_on_draining();
         Ok(drain)
     }
@@ -93,6 +98,9 @@ impl Node {
         drain.finished = drain.items.iter().all(at_rest) && self.facts()?.incoming == 0;
         if drain != before {
             self.put_drain(&drain)?;
+        }
+        if drain.finished {
+            log_end(&drain);
         }
         Ok(drain.finished)
     }
@@ -165,7 +173,7 @@ impl Node {
         Ok(())
     }
 
-    /// Sends one to the target with the most free memory that has not failed it yet; tells whether it is on its way.
+    /// Sends one to the best target that has not failed it yet; tells whether it is on its way.
     fn send_item(
         &self,
         item: &mut DrainItem,
@@ -177,7 +185,7 @@ impl Node {
         loop {
             let left =
                 targets.iter_mut().filter(|it| !it.draining && !reasons.contains_key(&it.name));
-            let Some(target) = left.max_by_key(|it| it.memory_free_bytes) else {
+            let Some(target) = left.max_by_key(|it| fitness(it)) else {
                 item.state = DrainItemState::Stayed;
                 let last = item.target.as_ref().and_then(|target| reasons.get(target));
                 let last = last.or_else(|| reasons.values().next());
@@ -191,6 +199,7 @@ impl Node {
                     // What it takes is not free for the next one, although it is not there yet.
                     target.memory_free_bytes =
                         target.memory_free_bytes.saturating_sub(size(&record).unwrap_or_default());
+                    target.incoming = target.incoming.saturating_add(1);
                     item.state = DrainItemState::Moving;
                     (item.target, item.migration) = (Some(begun.target), Some(begun.id));
                     return Ok(true);
@@ -205,6 +214,16 @@ impl Node {
     }
 }
 
+/// What an operator reads of it afterwards, in the log of the host.
+fn log_end(drain: &Drain) {
+    let (left, stayed) = (drain.count(DrainItemState::Left), drain.count(DrainItemState::Stayed));
+    tracing::info!("the node is emptied: {left} machines have left, {stayed} have stayed");
+    for item in drain.items.iter().filter(|item| item.state == DrainItemState::Stayed) {
+        let why = item.reason.as_deref().unwrap_or("it is not known why");
+        tracing::warn!("'{}' has stayed: {why}", item.vm);
+    }
+}
+
 /// Why a guest stays that nothing else keeps.
 const NOWHERE: &str =
     "no other node is there that takes guests; name one with --peer, or undrain one";
@@ -215,6 +234,11 @@ fn size(record: &VmRecord) -> Option<u64> {
         MachineSpec::Native(spec) => Some(spec.memory.value().0),
         MachineSpec::Qemu(_) => None,
     }
+}
+
+/// Where guests are sent first: where they need not wait for others, and then where most memory is free.
+fn fitness(target: &NodeFacts) -> (bool, u64) {
+    (target.incoming < target.max_incoming, target.memory_free_bytes)
 }
 
 fn moving(item: &mut DrainItem, open: &Migration) {
@@ -240,3 +264,7 @@ fn back(item: &mut DrainItem, migrations: &[Migration], tried: &mut Tried) {
     }
     tried.entry(item.vm.clone()).or_default().insert(last.target.clone(), reason);
 }
+
+#[cfg(test)]
+#[path = "draining_tests.rs"]
+mod tests;

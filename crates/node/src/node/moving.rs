@@ -191,6 +191,7 @@ impl Node {
         migration.reason = reason;
         migration.ended_ms = Some(now_ms());
         self.put(migration)?;
+        log_end(migration);
         self.tell_vm(&migration.vm);
         Ok(())
     }
@@ -207,6 +208,17 @@ impl Node {
                 under_way.adjust(self.share(migration.settings));
             }
         }
+    }
+}
+
+/// What an operator reads of it afterwards, in the log of the host.
+fn log_end(migration: &Migration) {
+    let Migration { id, vm, target, state, reason, .. } = migration;
+    let how = state.name();
+    match (state, reason) {
+        (MigrationState::Completed, _) => tracing::info!("{id}: '{vm}' to {target}: {how}"),
+        (_, None) => tracing::warn!("{id}: '{vm}' to {target}: {how}"),
+        (_, Some(why)) => tracing::warn!("{id}: '{vm}' to {target}: {how}: {why}"),
     }
 }
 

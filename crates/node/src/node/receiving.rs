@@ -210,7 +210,8 @@ impl Node {
         let Some(migration) = record.ownership.migration().cloned() else { return Ok(()) };
         let name = &record.spec.name;
         self.next_step()?;
-        self.0.store.step(name, &Step::Accept { migration })?;
+        self.0.store.step(name, &Step::Accept { migration: migration.clone() })?;
+        tracing::info!("{migration}: '{name}' has come in");
         self.tell_vm(name);
         Ok(())
     }
