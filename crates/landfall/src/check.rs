@@ -9,6 +9,8 @@ use landfall_vmm::machine::{Configuration, Guest};
 
 use crate::error::CliError;
 use crate::exit::{EXIT_CODES, Exit};
+use crate::host;
+use crate::host::via::Asked;
 use crate::migrate::connect;
 
 /// A machine is built and let go again.
@@ -16,24 +18,39 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = format!("{EXIT_CODES}\n\nThe target builds such a machine as it would for the guest that comes in, and lets it go again: its processor must have all that the \
+    after_help = format!("{EXIT_CODES}\n\nA word with a slash is a socket, as in ./a.qmp, and any other a name; name both or neither.\n\nThe target builds such a machine as it would for the guest that comes in, and lets it go again: its processor must have all that the \
                   guest has seen, its disks and taps must be there, and its memory must be had. What is on the disks is not compared.")
 )]
 pub(crate) struct CheckArgs {
-    /// The QMP socket of the process that runs the guest.
-    socket: PathBuf,
-    /// The QMP socket of a process of the host that is asked about: one that waits for a guest, or any other machine of Landfall's own.
-    #[arg(long, value_name = "SOCKET")]
+    /// The machine: its name on the node, or the QMP socket of the process that runs the guest.
+    machine: PathBuf,
+    /// The host that is asked about: the name of a node, or the QMP socket of a process there, which waits for a guest or is any
+    /// other machine of Landfall's own.
+    #[arg(long, value_name = "TARGET")]
     target: PathBuf,
+    #[command(flatten)]
+    asked: Asked,
+}
+
+/// A name has no slash.
+fn is_name(word: &Path) -> bool {
+    !word.to_string_lossy().contains('/')
 }
 
 pub(crate) fn check(args: &CheckArgs) -> Result<Exit, CliError> {
-    let asked = ask(&args.socket, &Command::QueryConfiguration)?;
-    let asked =
-        asked.map_err(|source| CliError::Monitor { socket: args.socket.clone(), source })?;
+    match (is_name(&args.machine), is_name(&args.target)) {
+        (true, true) => Ok(host::check(&args.machine, &args.target, &args.asked)?),
+        (false, false) => sockets(&args.machine, &args.target),
+        _ => Err(CliError::NameAndSocket),
+    }
+}
+
+fn sockets(socket: &Path, target: &Path) -> Result<Exit, CliError> {
+    let asked = ask(socket, &Command::QueryConfiguration)?;
+    let asked = asked.map_err(|source| CliError::Monitor { socket: socket.to_owned(), source })?;
     let configuration = asked["configuration"].as_str().unwrap_or_default().to_owned();
     let machine: Configuration = serde_json::from_str(&configuration)?;
-    match ask(&args.target, &Command::CheckConfiguration { configuration })? {
+    match ask(target, &Command::CheckConfiguration { configuration })? {
         Ok(_) => {
             println!("the target can run the guest: {}", words(&machine));
             Ok(Exit::Done)
@@ -42,7 +59,7 @@ pub(crate) fn check(args: &CheckArgs) -> Result<Exit, CliError> {
             println!("the target cannot run the guest: {}", source.desc);
             Ok(Exit::Refused)
         }
-        Err(source) => Err(CliError::Monitor { socket: args.target.clone(), source }),
+        Err(source) => Err(CliError::Monitor { socket: target.to_owned(), source }),
     }
 }
 

@@ -33,6 +33,8 @@ pub(crate) enum CliError {
     Qemu { socket: PathBuf, version: String },
     #[error("the machine at {socket} is one of Landfall's own, which needs no pilot")]
     NotQemu { socket: PathBuf },
+    #[error("a machine and its target are both given by their names, or both by their sockets")]
+    NameAndSocket,
     /// A flag that means nothing to the machine at hand.
     #[error("{flag} {why}")]
     Flag { flag: &'static str, why: &'static str },
@@ -114,6 +116,9 @@ impl CliError {
                     .to_owned(),
             ),
             Self::NotQemu { .. } => Some("move it with `landfall migrate SOCKET URI`".to_owned()),
+            Self::NameAndSocket => {
+                Some("write a socket with a slash, as in ./a.qmp, and a name without".to_owned())
+            }
             Self::Flag { flag, .. } => Some(format!("leave {flag} out")),
             Self::Pilot { source: PilotError::Capability(..), .. } => Some(
                 "see whether this QEMU was built with it, and a migration is not under way already"

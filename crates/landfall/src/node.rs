@@ -67,6 +67,11 @@ pub(crate) struct NodeArgs {
     /// given.
     #[arg(long, value_name = "RATE")]
     bandwidth: Option<ByteRate>,
+    /// Let the machines that the node starts open this file or folder, too; may be given several times. What their descriptions
+    /// name they may open anyway, and nothing else: snapshots of them, for one, go into one of these folders, or into
+    /// their own in the node's.
+    #[arg(long, value_name = "PATH")]
+    allow: Vec<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -135,6 +140,7 @@ fn daemon(args: NodeArgs) -> Result<Daemon, NodeError> {
         max_outgoing: args.max_outgoing.or(written.max_outgoing).unwrap_or(AT_A_TIME),
         max_incoming: args.max_incoming.or(written.max_incoming).unwrap_or(AT_A_TIME),
         bandwidth: args.bandwidth.or(written.bandwidth),
+        allowed: if args.allow.is_empty() { written.allow } else { args.allow },
     })
 }
 

@@ -54,6 +54,8 @@ pub struct Daemon {
     pub max_incoming: u32,
     /// What all migrations from here may take together.
     pub bandwidth: Option<ByteRate>,
+    /// Files and folders that machines started here may open beside what their descriptions name.
+    pub allowed: Vec<PathBuf>,
 }
 
 impl Daemon {
@@ -93,7 +95,8 @@ impl Daemon {
         let store = Arc::new(Store::open(&self.data.join("node.redb"))?);
         let folder = self.data.join("machines");
         let (program, identity) = (std::env::current_exe()?, opened.identity.clone());
-        let machines = Arc::new(LocalMachines::new(program, folder.clone(), identity));
+        let machines = LocalMachines::new(program, folder.clone(), identity);
+        let machines = Arc::new(machines.allowing(self.allowed()?));
         let setup = Setup {
             name: self.name.clone(),
             machines: folder,
@@ -104,6 +107,14 @@ impl Daemon {
             bandwidth: self.bandwidth,
         };
         Ok(Node::new(setup, store, machines, peers))
+    }
+
+    /// Looked for now: of a path that is not there, a machine would not say whose mistake it is.
+    fn allowed(&self) -> Result<Vec<PathBuf>, DaemonError> {
+        let absolute = |path: &PathBuf| {
+            path.canonicalize().map_err(|error| DaemonError::Allowed(path.clone(), error))
+        };
+        self.allowed.iter().map(absolute).collect()
     }
 
     /// The name or the address by which others reach this host.

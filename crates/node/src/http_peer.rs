@@ -6,14 +6,14 @@ use std::time::{Duration, Instant};
 use landfall_converge::ByteRate;
 use landfall_identity::Identity;
 use reqwest::StatusCode;
-use reqwest::blocking::{Body, Client, RequestBuilder};
+use reqwest::blocking::{Body, Client, RequestBuilder, Response};
 use serde::de::DeserializeOwned;
 
 use crate::api::PEER_HEADER;
 use crate::machines::chain;
 use crate::model::{CheckItem, MigrationId, MigrationState, NodeFacts, NodeName};
 use crate::ownership::Verdict;
-use crate::peer::{Offer, Peer, PeerError, Prepared, Question};
+use crate::peer::{Offer, Peer, PeerError, Prepared, Question, Survey};
 use crate::trust;
 
 /// How long another node may take to answer; it may have to start a machine.
@@ -65,19 +65,26 @@ impl HttpPeer {
         format!("{}/api/v1/peer/{path}", self.address)
     }
 
+    fn unreachable(&self, error: &reqwest::Error) -> PeerError {
+        PeerError::Unreachable { node: self.name.clone(), why: trust::why(error) }
+    }
+
     fn ask<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, PeerError> {
-        let unreachable = |error: reqwest::Error| PeerError::Unreachable {
-            node: self.name.clone(),
-            why: trust::why(&error),
-        };
+        self.read(self.send(request)?)
+    }
+
+    fn send(&self, request: RequestBuilder) -> Result<Response, PeerError> {
         let request = match &self.key {
             Some(key) => request.header(PEER_HEADER, key),
             None => request,
         };
-        let response = request.send().map_err(unreachable)?;
+        request.send().map_err(|error| self.unreachable(&error))
+    }
+
+    fn read<T: DeserializeOwned>(&self, response: Response) -> Result<T, PeerError> {
         let status = response.status();
         if status.is_success() {
-            return response.json().map_err(unreachable);
+            return response.json().map_err(|error| self.unreachable(&error));
         }
         let problem: serde_json::Value = response.json().unwrap_or_default();
         let why = problem["detail"].as_str().map_or_else(|| status.to_string(), str::to_owned);
@@ -99,6 +106,15 @@ impl Peer for HttpPeer {
 
     fn check(&self, offer: &Offer) -> Result<Vec<CheckItem>, PeerError> {
         self.ask(self.client.post(self.at("check")).json(offer))
+    }
+
+    fn survey(&self, survey: &Survey) -> Result<Option<Vec<CheckItem>>, PeerError> {
+        let answered = self.send(self.client.post(self.at("survey")).json(survey))?;
+        // Nodes that know it never say so: an earlier version has nothing there.
+        if answered.status() == StatusCode::NOT_FOUND {
+            return Ok(None);
+        }
+        self.read(answered).map(Some)
     }
 
     fn offer(&self, offer: &Offer) -> Result<Prepared, PeerError> {

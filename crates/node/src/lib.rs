@@ -6,6 +6,7 @@ pub mod api;
 pub mod client;
 pub mod daemon;
 pub mod events;
+pub mod host;
 pub mod http_peer;
 mod in_the_open;
 mod local;

@@ -5,6 +5,7 @@ use std::fmt;
 use landfall_converge::ByteRate;
 use serde::{Deserialize, Serialize};
 
+use crate::host::Image;
 use crate::model::{CheckItem, MigrationId, MigrationState, NodeFacts, NodeName, VmName, VmSpec};
 use crate::ownership::Verdict;
 
@@ -20,6 +21,23 @@ pub struct Offer {
     pub from: NodeName,
     /// The epoch that the guest has once it has arrived.
     pub epoch: u64,
+}
+
+/// What a source knows of a guest, for a target to look at before anything is begun. A node leaves out what it does not know
+/// of it, so that later ones may say more.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Survey {
+    /// The offer as it would be made.
+    pub offer: Offer,
+    /// The run of the source's kernel, by which the target sees whether both are on one host.
+    pub host: String,
+    /// The process that runs the guest.
+    pub process: Option<u32>,
+    /// The guest's images, as they are at the source.
+    pub images: Vec<Image>,
+    /// What the machine is made from, as it travels, where it is to be tried out.
+    #[serde(default)]
+    pub configuration: Option<String>,
 }
 
 /// A destination that awaits a guest.
@@ -85,6 +103,13 @@ pub trait Peer: Send + Sync + fmt::Debug {
     /// # Errors
     /// When it does not answer, or refuses.
     fn check(&self, offer: &Offer) -> Result<Vec<CheckItem>, PeerError>;
+
+    /// What it finds when it looks at an offer, at what the guest needs of a host, and at what is there; `None` from a node of
+    /// a version that does not look at that.
+    ///
+    /// # Errors
+    /// When it does not answer, or refuses.
+    fn survey(&self, survey: &Survey) -> Result<Option<Vec<CheckItem>>, PeerError>;
 
     /// Prepares it for a guest. Asked again, it answers the same.
     ///

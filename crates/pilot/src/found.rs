@@ -94,6 +94,11 @@ impl Found {
         });
     }
 
+    /// Whether this QEMU has a parameter.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.parameters.contains_key(name)
+    }
+
     pub(crate) fn number(&self, name: &str) -> Option<u64> {
         self.parameters.get(name)?.as_u64()
     }

@@ -58,6 +58,9 @@ pub enum PilotError {
     /// A capability that is needed cannot be had.
     #[error("QEMU's capability '{0}' is off, and it cannot be switched on: {1}")]
     Capability(&'static str, String),
+    /// A parameter that is needed is not there.
+    #[error("this QEMU has no parameter '{0}' of migrations; a later version has")]
+    Parameter(&'static str),
     /// There is a migration already.
     #[error("a migration of this machine is under way already; steer it with `landfall pilot`")]
     UnderWay,

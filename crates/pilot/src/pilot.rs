@@ -21,6 +21,9 @@ use crate::vcpus::Vcpus;
 const TICK: Duration = Duration::from_millis(100);
 /// The longest downtime that QEMU takes: 2000 s. It stands for "whatever it takes".
 const ANY_DOWNTIME_MS: u64 = 2_000_000;
+/// The parameters that have pages go over TLS.
+const TLS_CREDENTIALS: &str = "tls-creds";
+const TLS_HOST: &str = "tls-hostname";
 /// QEMU's own threshold, where it does not tell one: half of what was sent.
 const THRESHOLD_BEFORE_5_0: u64 = 50;
 
@@ -53,6 +56,20 @@ impl Pilot {
         tell(self.monitor.as_mut(), &Command::Migrate { uri: uri.to_owned() })?;
         self.begun = true;
         Ok(())
+    }
+
+    /// Has the migration that is begun next go over TLS, by the credentials of this name in QEMU; the destination's certificate must
+    /// be for `host`.
+    ///
+    /// # Errors
+    /// When this QEMU cannot, or refuses.
+    pub fn protect(&mut self, credentials: &str, host: &str) -> Result<(), PilotError> {
+        let values = [(TLS_CREDENTIALS, credentials), (TLS_HOST, host)];
+        if let Some((name, _)) = values.iter().find(|(name, _)| !self.found.has(name)) {
+            return Err(PilotError::Parameter(name));
+        }
+        let values = values.map(|(name, value)| (name.to_owned(), json!(value)));
+        Ok(self.found.set(self.monitor.as_mut(), values.into_iter().collect())?)
     }
 
     fn set_limits(&mut self) -> Result<(), AskError> {

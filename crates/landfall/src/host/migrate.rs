@@ -1,14 +1,19 @@
 //! `landfall migrate VM NODE`: a guest moves from one node to another.
 
 use std::io::{self, Write};
+use std::path::Path;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use landfall_node::client::Client;
-use landfall_node::model::{Check, MigrationRequest, MigrationView, NodeName, Severity, VmName};
+use landfall_node::model::{
+    Check, MigrationRequest, MigrationView, NameError, NodeName, Severity, VmName,
+};
 
 use super::follow::{Followed, Follower, Spectator};
 use super::listing::rows;
 use super::migration::finish;
+use super::via::Asked;
 use super::{HostError, listing};
 use crate::args::{MigrateArgs, Output};
 use crate::error::CliError;
@@ -18,11 +23,7 @@ use crate::progress::{View, Watch, on_stderr};
 
 pub(crate) fn migrate(args: &MigrateArgs, target: &NodeName) -> Result<Exit, CliError> {
     args.refuse_flags_of_sockets()?;
-    let name = args.machine.to_string_lossy();
-    let no_name = |error: landfall_node::model::NameError| {
-        HostError::NoName(name.clone().into_owned(), error.to_string())
-    };
-    let vm: VmName = name.parse().map_err(no_name)?;
+    let vm: VmName = named(&args.machine)?;
     let request = args.request(target)?;
     let client = Arc::new(args.via.client()?);
     if args.check {
@@ -54,6 +55,22 @@ pub(crate) fn migrate(args: &MigrateArgs, target: &NodeName) -> Result<Exit, Cli
             Ok(Exit::Done)
         }
     }
+}
+
+/// What a word on the command line names.
+fn named<T: FromStr<Err = NameError>>(word: &Path) -> Result<T, HostError> {
+    let word = word.to_string_lossy();
+    word.parse().map_err(|error: NameError| HostError::NoName(word.into_owned(), error.to_string()))
+}
+
+/// Whether another node could have a machine, without a look at what the migration would do.
+pub(crate) fn check_host(vm: &Path, target: &Path, asked: &Asked) -> Result<Exit, CliError> {
+    let (vm, target): (VmName, NodeName) = (named(vm)?, named(target)?);
+    let query = [("target", target.to_string()), ("predict", false.to_string())];
+    let path = format!("vms/{vm}/migration-check");
+    let check: Check = asked.client()?.query(&path, &query).map_err(HostError::Client)?;
+    asked.write(&check, || text(&check))?;
+    Ok(if check.allowed { Exit::Done } else { Exit::Refused })
 }
 
 /// What is known beforehand, without moving anything.

@@ -14,7 +14,7 @@ pub(crate) mod token;
 pub(crate) mod via;
 pub(crate) mod vm;
 
-pub(crate) use migrate::migrate;
+pub(crate) use migrate::{check_host as check, migrate};
 
 use std::io;
 use std::path::PathBuf;

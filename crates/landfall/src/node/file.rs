@@ -24,6 +24,7 @@ pub(super) struct Written {
     pub(super) max_outgoing: Option<u32>,
     pub(super) max_incoming: Option<u32>,
     pub(super) bandwidth: Option<ByteRate>,
+    pub(super) allow: Vec<PathBuf>,
 }
 
 /// The file as it is written.
@@ -42,6 +43,8 @@ struct Keys {
     max_outgoing: Option<u32>,
     max_incoming: Option<u32>,
     bandwidth: Option<String>,
+    #[serde(default)]
+    allow: Vec<PathBuf>,
 }
 
 /// Why nothing can be learned from it.
@@ -79,6 +82,7 @@ fn understood(text: &str, folder: &Path) -> Result<Written, String> {
         max_outgoing: keys.max_outgoing,
         max_incoming: keys.max_incoming,
         bandwidth: bandwidth.map_err(|error| format!("bandwidth: {error}"))?,
+        allow: keys.allow.iter().map(|path| folder.join(path)).collect(),
     })
 }
 

@@ -8,7 +8,7 @@ fn of(text: &str) -> Result<Written, String> {
 fn everything_that_a_flag_says_can_be_written_down() {
     let written = of(concat!(
         "name = 'a'\nlisten = '0.0.0.0:7101'\ndata = '/srv/landfall'\nidentity = 'identity'\nreached-at = 'host-a'\n",
-        "max-outgoing = 1\nmax-incoming = 3\nbandwidth = '125MB/s'\n[peers]\nb = 'https://host-b:7101'\n",
+        "max-outgoing = 1\nmax-incoming = 3\nbandwidth = '125MB/s'\nallow = ['/srv/snapshots', 'more']\n[peers]\nb = 'https://host-b:7101'\n",
     ));
     let written = written.unwrap();
     assert_eq!(written.name.unwrap().as_str(), "a");
@@ -19,6 +19,7 @@ fn everything_that_a_flag_says_can_be_written_down() {
     assert_eq!((written.max_outgoing, written.max_incoming), (Some(1), Some(3)));
     assert_eq!(written.bandwidth, Some(ByteRate::new(125e6)));
     assert_eq!(written.peers[0].1, "https://host-b:7101");
+    assert_eq!(written.allow, [Path::new("/srv/snapshots"), Path::new("/etc/landfall/more")]);
     assert!(!written.insecure);
 }
 

@@ -6,6 +6,7 @@
 )]
 
 mod cert;
+mod confined;
 mod daemon;
 mod demo;
 mod doubt;
@@ -15,6 +16,7 @@ mod elf;
 mod kernel;
 mod migrate;
 mod monitor;
+mod needs;
 mod nodes;
 mod operate;
 mod service;

@@ -13,6 +13,7 @@ use crate::model::{
     Check, IdempotencyKey, MigrationId, MigrationRequest, MigrationView, NodeName, OnLimit, Point,
     PolicyName, SettingsChange, VmName,
 };
+use crate::node::Node;
 
 type Answer<T> = Result<Json<T>, Problem>;
 
@@ -28,6 +29,8 @@ pub(super) struct CheckQuery {
     time_limit_ms: Option<u64>,
     on_limit: Option<OnLimit>,
     bandwidth_bytes_per_second: Option<u64>,
+    /// Whether it is foretold what the migration would do; it is unless this is `false`.
+    predict: Option<bool>,
 }
 
 impl From<CheckQuery> for MigrationRequest {
@@ -61,7 +64,11 @@ pub(super) async fn check(
     Named(vm): Named<VmName>,
     Asked(query): Asked<CheckQuery>,
 ) -> Answer<Check> {
-    blocking(&app, move |node| node.check(&vm, &query.into())).await.map(Json)
+    let check = move |node: &Node| match query.predict {
+        Some(false) => node.check_host(&vm, &query.target),
+        _ => node.check(&vm, &query.into()),
+    };
+    blocking(&app, check).await.map(Json)
 }
 
 /// Begins a migration. Sent again with the same key, it is the one that was begun then.

@@ -99,6 +99,7 @@ fn nodes() -> Router<App> {
     Router::new()
         .route("/facts", get(peers::facts))
         .route("/check", post(peers::check))
+        .route("/survey", post(peers::survey))
         .route("/offer", post(peers::offer))
         .route("/verdict", post(peers::verdict))
         .route("/refuse", post(peers::refuse))

@@ -11,7 +11,7 @@ use super::problem::Problem;
 use super::{App, blocking};
 use crate::model::{CheckItem, MigrationId, MigrationState, NodeFacts};
 use crate::ownership::Verdict;
-use crate::peer::{Offer, Prepared, Question};
+use crate::peer::{Offer, Prepared, Question, Survey};
 
 type Answer<T> = Result<Json<T>, Problem>;
 
@@ -26,6 +26,15 @@ pub(super) async fn check(
 ) -> Answer<Vec<CheckItem>> {
     speaker.must_be(&offer.from, &offer.migration)?;
     blocking(&app, move |node| node.examine(&offer)).await.map(Json)
+}
+
+pub(super) async fn survey(
+    State(app): State<App>,
+    Extension(speaker): Extension<Speaker>,
+    Json(survey): Json<Survey>,
+) -> Answer<Vec<CheckItem>> {
+    speaker.must_be(&survey.offer.from, &survey.offer.migration)?;
+    blocking(&app, move |node| node.survey(&survey)).await.map(Json)
 }
 
 pub(super) async fn offer(

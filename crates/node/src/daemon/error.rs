@@ -53,6 +53,9 @@ pub enum DaemonError {
     /// The folder.
     #[error("{} cannot be used; see that it is writable", .0.display())]
     Data(PathBuf, #[source] io::Error),
+    /// What machines are to be allowed.
+    #[error("{} cannot be allowed to machines; name a file or folder of this host", .0.display())]
+    Allowed(PathBuf, #[source] io::Error),
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -7,10 +7,12 @@ use std::time::{Duration, Instant};
 
 use landfall_qmp::{Client, ClientError, DirtyMeasurement};
 
+use super::credentials::{self, Credentials, End};
+use super::trial::Trial;
 use super::{
     Condition, Destination, Followed, Follower, MachineError, Machines, chain, native, qemu,
 };
-use crate::model::{MachineSpec, Settings, VmName, VmRecord};
+use crate::model::{MachineSpec, NativeSpec, Settings, VmName, VmRecord, VmSpec};
 use crate::process::{self, ProcessId};
 
 /// How long a machine may take to bring its monitor up.
@@ -32,6 +34,7 @@ pub struct LocalMachines {
     program: PathBuf,
     folder: PathBuf,
     identity: Option<PathBuf>,
+    allowed: Vec<PathBuf>,
 }
 
 impl LocalMachines {
@@ -39,7 +42,13 @@ impl LocalMachines {
     /// folder `identity` to each other; without one, guests go over plain connections, on this host alone.
     #[must_use]
     pub fn new(program: PathBuf, folder: PathBuf, identity: Option<PathBuf>) -> Self {
-        Self { program, folder, identity }
+        Self { program, folder, identity, allowed: Vec::new() }
+    }
+
+    /// Lets machines open these files and folders, too, beside what their descriptions name.
+    #[must_use]
+    pub fn allowing(self, allowed: Vec<PathBuf>) -> Self {
+        Self { allowed, ..self }
     }
 
     /// Where the monitor of a machine listens that is started here.
@@ -60,9 +69,9 @@ impl LocalMachines {
     ) -> Result<(ProcessId, Client), MachineError> {
         let failed = |error: std::io::Error| MachineError::Start(error.to_string());
         let name = &record.spec.name;
-        fs::create_dir_all(self.folder.join(name.as_str())).map_err(failed)?;
         // What an earlier process left there would be taken for this one's.
         let _ = fs::remove_file(&record.monitor);
+        self.folder_of(name)?;
         let log = self.log(name);
         fs::write(&log, "").map_err(failed)?;
         let process = process::start(command, &log).map_err(|error| self.ended(name, &error))?;
@@ -118,14 +127,49 @@ impl LocalMachines {
         if self.identity.is_some() { "tls" } else { "tcp" }
     }
 
-    fn native(&self, record: &VmRecord) -> Command {
+    /// The folder of a machine, which is made if it is not there.
+    fn folder_of(&self, name: &VmName) -> Result<PathBuf, MachineError> {
+        let folder = self.folder.join(name.as_str());
+        match fs::create_dir_all(&folder) {
+            Ok(()) => Ok(folder),
+            Err(error) => Err(MachineError::Start(format!("{}: {error}", folder.display()))),
+        }
+    }
+
+    /// What a QEMU is to show to the other side, where nobody may look on.
+    fn credentials(&self, record: &VmRecord) -> Result<Option<Credentials>, MachineError> {
+        let Some(identity) = &self.identity else { return Ok(None) };
+        Ok(Some(Credentials::new(identity, &self.folder_of(&record.spec.name)?)))
+    }
+
+    fn native(&self, record: &VmRecord) -> Result<Command, MachineError> {
+        let own = self.folder_of(&record.spec.name)?;
+        Ok(self.native_in(&own, &record.monitor, &record.spec))
+    }
+
+    /// A process for such a machine, with its files in the folder `own`.
+    fn native_in(&self, own: &Path, monitor: &Path, spec: &VmSpec) -> Command {
         let mut command = Command::new(&self.program);
-        command.args(["vm", "run", "--qmp"]).arg(&record.monitor);
+        command.args(["vm", "run", "--qmp"]).arg(monitor);
         if let Some(identity) = &self.identity {
             command.arg("--tls-identity").arg(identity);
         }
+        // What is missing is told by whoever opens it.
+        let may_open = disks(spec).chain(&self.allowed).filter(|path| path.exists());
+        for path in may_open.map(PathBuf::as_path).chain([own]) {
+            command.arg("--allow").arg(path);
+        }
         command
     }
+}
+
+/// The images that come with the guest, so that no option of a destination names them.
+fn disks(spec: &VmSpec) -> impl Iterator<Item = &PathBuf> {
+    let kernel = match &spec.machine {
+        MachineSpec::Native(NativeSpec { kernel, .. }) => kernel.as_ref(),
+        MachineSpec::Qemu(_) => None,
+    };
+    kernel.into_iter().flat_map(|kernel| &kernel.disks).map(|disk| &disk.path)
 }
 
 /// Whether a process with these arguments has its monitor at `monitor`; those who only speak with it are other processes.
@@ -154,7 +198,7 @@ impl Machines for LocalMachines {
                     .to_owned(),
             ));
         };
-        let mut command = self.native(record);
+        let mut command = self.native(record)?;
         command.args(spec.flags());
         self.launch(record, command).map(|(process, _)| process)
     }
@@ -162,19 +206,25 @@ impl Machines for LocalMachines {
     fn expect(&self, record: &VmRecord, host: &str) -> Result<(ProcessId, String), MachineError> {
         let command = match &record.spec.machine {
             MachineSpec::Native(_) => {
-                let mut command = self.native(record);
+                let mut command = self.native(record)?;
                 command.arg(format!("--incoming={}:{host}:0", self.scheme()));
                 command
             }
-            MachineSpec::Qemu(_) if self.identity.is_some() => {
-                return Err(MachineError::Unsupported(
-                    "a QEMU cannot be awaited over TLS by a node so far".to_owned(),
-                ));
+            MachineSpec::Qemu(spec) => {
+                let listen = self.identity.is_none().then_some(host);
+                qemu::incoming(spec, &record.monitor, listen)?
             }
-            MachineSpec::Qemu(spec) => qemu::incoming(spec, &record.monitor, host)?,
         };
         let (process, mut client) = self.launch(record, command)?;
-        match native::listening(&mut client, self.scheme()) {
+        let opened = match (&record.spec.machine, self.credentials(record)?) {
+            // It is told by its credentials, and not by the address, that it is to speak TLS.
+            (MachineSpec::Qemu(_), Some(credentials)) => credentials
+                .open(&mut client, format!("tcp:{host}:0"))
+                .and_then(|()| native::listening(&mut client, "tcp")),
+            (MachineSpec::Qemu(_), None) => native::listening(&mut client, "tcp"),
+            (MachineSpec::Native(_), _) => native::listening(&mut client, self.scheme()),
+        };
+        match opened {
             Ok(uri) => Ok((process, uri)),
             Err(error) => {
                 process.kill();
@@ -215,9 +265,82 @@ impl Machines for LocalMachines {
                 native::send(client, to, identity, settings, follower)
             }
             MachineSpec::Qemu(_) => {
-                let uri = to.map(|to| to.uri);
-                qemu::send(client, &record.monitor, uri, settings, follower)
+                let credentials = self.credentials(record)?;
+                let sent = qemu::send(
+                    client,
+                    &record.monitor,
+                    to,
+                    credentials.as_ref(),
+                    settings,
+                    follower,
+                );
+                if credentials.is_some()
+                    && !matches!(sent, Ok(Followed::Left))
+                    && let Ok(mut client) = connect(record, GLANCE)
+                {
+                    credentials::take_away(&mut client, End::Source);
+                }
+                sent
             }
+        }
+    }
+
+    fn configuration(&self, record: &VmRecord) -> Result<Option<String>, MachineError> {
+        if matches!(record.spec.machine, MachineSpec::Qemu(_)) {
+            return Ok(None);
+        }
+        match connect(record, TIMEOUT)?.execute(&landfall_qmp::Command::QueryConfiguration) {
+            Ok(told) => Ok(told["configuration"].as_str().map(str::to_owned)),
+            // Of a version that does not tell it.
+            Err(ClientError::Refused { .. }) => Ok(None),
+            Err(error) => Err(MachineError::monitor(&error)),
+        }
+    }
+
+    fn try_out(
+        &self,
+        spec: &VmSpec,
+        configuration: &str,
+    ) -> Result<Result<(), String>, MachineError> {
+        let failed = |error: std::io::Error| MachineError::Start(error.to_string());
+        let mut trial = Trial::of(&spec.name, &self.folder).map_err(failed)?;
+        let command = self.native_in(trial.folder(), &trial.monitor(), spec);
+        let process = trial.start(command).map_err(failed)?;
+        let client =
+            self.await_monitor(process, &trial.monitor()).map_err(|error| match error {
+                Some(error) => MachineError::monitor(&error),
+                None => {
+                    let words = process::last_words(&trial.log());
+                    MachineError::Start(words.unwrap_or_else(|| "it ended".to_owned()))
+                }
+            })?;
+        let configuration = configuration.to_owned();
+        let check = landfall_qmp::Command::CheckConfiguration { configuration };
+        match client.with_timeout(START_TIMEOUT).execute(&check) {
+            Ok(_) => Ok(Ok(())),
+            Err(ClientError::Refused { source, .. }) => Ok(Err(source.desc)),
+            Err(error) => Err(MachineError::monitor(&error)),
+        }
+    }
+
+    fn can_protect(&self, record: &VmRecord) -> Result<(), MachineError> {
+        match (&record.spec.machine, self.credentials(record)?) {
+            (MachineSpec::Qemu(_), Some(credentials)) => {
+                let mut client = connect(record, TIMEOUT)?;
+                credentials.give(&mut client, End::Source)?;
+                credentials::take_away(&mut client, End::Source);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn let_in(&self, record: &VmRecord) {
+        if self.identity.is_some()
+            && matches!(record.spec.machine, MachineSpec::Qemu(_))
+            && let Ok(mut client) = connect(record, GLANCE)
+        {
+            credentials::close(&mut client);
         }
     }
 

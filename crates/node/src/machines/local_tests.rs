@@ -99,3 +99,29 @@ fn what_is_left_of_a_machine_that_is_not_here_is_ended() {
     machines.end_strays(&record);
     assert!(!machine.0.wait().unwrap().success());
 }
+
+#[test]
+fn a_machine_may_open_what_its_description_names_and_its_own_folder() {
+    let folder = TempDir::new().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let (disk, missing, more) = (at("web1.img"), at("missing.img"), at("snapshots"));
+    fs::write(&disk, "").unwrap();
+    fs::create_dir(&more).unwrap();
+    let machines = LocalMachines::new("landfall".into(), at("machines"), Some("/id".into()));
+    let machines = machines.allowing(vec![more.clone()]);
+    let mut record = record(&machines);
+    let text = format!(
+        "name = 'web1'\n[native]\nmemory = '64MiB'\n[native.kernel]\nimage = '/boot/vmlinuz'\ndisks = [{{ path = {disk:?} }}, {{ path = {missing:?} }}]"
+    );
+    record.spec = toml::from_str(&text).unwrap();
+    let command = machines.native(&record).unwrap();
+    let words: Vec<_> = command.get_args().collect();
+    let after = |flag: &str| {
+        let pairs = words.windows(2).filter(|pair| pair[0] == flag);
+        pairs.map(|pair| PathBuf::from(pair[1])).collect::<Vec<_>>()
+    };
+    assert_eq!(after("--allow"), [disk, more, at("machines/web1")]);
+    assert!(at("machines/web1").is_dir(), "what is not there cannot be allowed");
+    // Named by an option of its own, it may be opened anyway.
+    assert_eq!(after("--tls-identity"), [PathBuf::from("/id")]);
+}

@@ -1,8 +1,10 @@
 //! The machines of a host: started, asked, moved, ended.
 
+mod credentials;
 mod local;
 mod native;
 mod qemu;
+mod trial;
 
 pub use local::LocalMachines;
 pub use qemu::memo;
@@ -12,7 +14,7 @@ use std::fmt;
 use landfall_migrate::report::Report;
 use landfall_qmp::DirtyMeasurement;
 
-use crate::model::{NodeName, Progress, Settings, VmRecord};
+use crate::model::{NodeName, Progress, Settings, VmRecord, VmSpec};
 use crate::process::ProcessId;
 
 /// What a machine's process says of its guest.
@@ -157,6 +159,31 @@ pub trait Machines: Send + Sync + fmt::Debug {
         settings: &Settings,
         follower: &mut dyn Follower,
     ) -> Result<Followed, MachineError>;
+
+    /// What the machine is made from, as it travels; `None` for one that does not tell.
+    ///
+    /// # Errors
+    /// When its monitor does not answer.
+    fn configuration(&self, record: &VmRecord) -> Result<Option<String>, MachineError>;
+
+    /// Builds a machine as for the guest that `spec` describes, and lets it go again: whether this host could run it, or why not.
+    ///
+    /// # Errors
+    /// When it could not be tried.
+    fn try_out(
+        &self,
+        spec: &VmSpec,
+        configuration: &str,
+    ) -> Result<Result<(), String>, MachineError>;
+
+    /// Whether the guest's pages can go to another host without anybody being able to look at them.
+    ///
+    /// # Errors
+    /// When they cannot, with what is missing.
+    fn can_protect(&self, record: &VmRecord) -> Result<(), MachineError>;
+
+    /// Takes away what a machine needed to let its guest in, once it is there.
+    fn let_in(&self, record: &VmRecord);
 
     /// Decides over a guest in doubt: it runs here, or is discarded here.
     ///

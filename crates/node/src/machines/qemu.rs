@@ -13,7 +13,8 @@ use landfall_pilot::{
 use landfall_qmp::{Client, MigrationInfo, MigrationStatus, NO_BANDWIDTH_LIMIT};
 use rustix::net::sockopt::socket_peercred;
 
-use super::{Followed, Follower, MachineError, Wish, chain};
+use super::credentials::{Credentials, End};
+use super::{Destination, Followed, Follower, MachineError, Wish, chain};
 use crate::model::{OnLimit, Progress, QemuSpec, Settings, Stage};
 use crate::process::ProcessId;
 use crate::qemu_report::report;
@@ -41,11 +42,12 @@ pub(super) fn find(monitor: &Path) -> Result<(ProcessId, Vec<String>), MachineEr
     Ok((process, words.map(|word| String::from_utf8_lossy(word).into_owned()).collect()))
 }
 
-/// The command that starts a QEMU like the one described, which awaits the guest at `host` and has its monitor at `monitor`.
+/// The command that starts a QEMU like the one described, which has its monitor at `monitor` and awaits the guest at `host`, or
+/// waits to be told where.
 pub(super) fn incoming(
     spec: &QemuSpec,
     monitor: &Path,
-    host: &str,
+    host: Option<&str>,
 ) -> Result<Command, MachineError> {
     let (old, new) = (spec.socket.display().to_string(), monitor.display().to_string());
     let Some((program, arguments)) = spec.command.split_first() else {
@@ -69,7 +71,8 @@ pub(super) fn incoming(
     if !has_monitor {
         command.args(["-qmp", &format!("unix:{new},server=on,wait=off")]);
     }
-    command.args(["-incoming", &format!("tcp:{host}:0")]);
+    let at = host.map_or_else(|| "defer".to_owned(), |host| format!("tcp:{host}:0"));
+    command.args(["-incoming", &at]);
     Ok(command)
 }
 
@@ -85,11 +88,15 @@ pub fn memo(machine: &Path) -> Memo {
 pub(super) fn send(
     mut client: Client,
     monitor: &Path,
-    uri: Option<&str>,
+    to: Option<Destination<'_>>,
+    credentials: Option<&Credentials>,
     settings: &Settings,
     follower: &mut dyn Follower,
 ) -> Result<Followed, MachineError> {
-    if uri.is_none() {
+    if let (Some(_), Some(credentials)) = (to, credentials) {
+        credentials.give(&mut client, End::Source)?;
+    }
+    if to.is_none() {
         let asked = client.query::<MigrationInfo>(&landfall_qmp::Command::QueryMigrate);
         let status = asked.map_err(|error| MachineError::monitor(&error))?.status;
         if status == MigrationStatus::None {
@@ -102,8 +109,11 @@ pub(super) fn send(
     let mut pilot =
         Pilot::attach(Box::new(client), options(settings), memo(monitor), &mut observer)
             .map_err(failed)?;
-    if let Some(uri) = uri {
-        pilot.begin(uri).map_err(failed)?;
+    if let Some(to) = to {
+        if credentials.is_some() {
+            pilot.protect(End::Source.id(), to.node.as_str()).map_err(failed)?;
+        }
+        pilot.begin(to.uri).map_err(failed)?;
     }
     let mut wish = || wish_of(follower.borrow_mut().wish());
     let bill = pilot.steer(&mut observer, &mut wish).map_err(failed)?;

@@ -8,7 +8,7 @@ fn words(command: &[&str]) -> Vec<String> {
         socket: PathBuf::from("/run/web1.qmp"),
         command: command.iter().map(|word| (*word).to_owned()).collect(),
     };
-    let command = incoming(&spec, Path::new("/b/qmp"), "10.0.0.2").unwrap();
+    let command = incoming(&spec, Path::new("/b/qmp"), Some("10.0.0.2")).unwrap();
     let arguments = command.get_args().map(|word| word.to_string_lossy().into_owned());
     arguments.collect()
 }
@@ -45,6 +45,6 @@ fn a_monitor_is_added_where_the_command_names_none() {
 #[test]
 fn an_unknown_command_is_said_to_be_unknown() {
     let spec = QemuSpec { socket: PathBuf::from("/run/web1.qmp"), command: Vec::new() };
-    let error = incoming(&spec, Path::new("/b/qmp"), "10.0.0.2").unwrap_err();
+    let error = incoming(&spec, Path::new("/b/qmp"), Some("10.0.0.2")).unwrap_err();
     assert!(error.to_string().contains("adopt it again"), "{error}");
 }

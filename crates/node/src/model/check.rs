@@ -23,7 +23,8 @@ pub enum Severity {
 /// One thing that was looked at.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct CheckItem {
-    /// What, for programs: `target_reachable`, `version`, `cpu`, `memory`, `name`, `files`, `busy`, `draining`, `prediction`, …
+    /// What, for programs: `guest`, `migration`, `target`, `draining`, `version`, `protection`, `cpu`, `memory`, `turn`,
+    /// `name`, `policy`, `files`, `disks`, `disk_lock`, `network`, `machine`, `prediction`.
     pub code: String,
     /// How grave it is.
     pub severity: Severity,

@@ -7,6 +7,7 @@ use landfall_converge::units::ParseUnitError;
 use landfall_converge::{ByteRate, Bytes};
 use serde::{Deserialize, Serialize};
 
+use super::devices::{CardSpec, DiskSpec};
 use super::names::{PolicyName, VmName};
 
 /// A machine as its owner describes it, in TOML or JSON.
@@ -125,6 +126,12 @@ pub struct KernelSpec {
     /// The kernel's command line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cmdline: Option<String>,
+    /// Its disks.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub disks: Vec<DiskSpec>,
+    /// Its network cards.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub network: Vec<CardSpec>,
 }
 
 /// A stock QEMU.
@@ -207,6 +214,17 @@ pub enum SpecError {
     /// What runs it cannot boot it.
     #[error("a synthetic machine runs the probe alone; leave out `machine`, or give it a probe")]
     SyntheticKernel,
+    /// Another host, or the node itself, would look elsewhere for it.
+    #[error("'{}' is no disk; give the whole path of a file or block device, without a comma in it", .0.display())]
+    Disk(PathBuf),
+    /// No interface is called so.
+    #[error(
+        "'{0}' is no tap; give the name of an interface, of 1 to 15 letters without '/', ',' and spaces"
+    )]
+    Tap(String),
+    /// No card has it.
+    #[error("'{0}' is no address of a network card; write one as in 52:54:00:12:34:56")]
+    Mac(String),
 }
 
 /// What a probe does.
@@ -224,6 +242,13 @@ impl ProbeSpec {
     }
 }
 
+impl KernelSpec {
+    fn check(&self) -> Result<(), SpecError> {
+        self.disks.iter().try_for_each(DiskSpec::check)?;
+        self.network.iter().try_for_each(CardSpec::check)
+    }
+}
+
 impl NativeSpec {
     /// Whether it makes a machine, as far as this can be told without making it.
     ///
@@ -238,9 +263,18 @@ impl NativeSpec {
             (None, Some(_)) if self.machine == MachineChoice::Synthetic => {
                 Err(SpecError::SyntheticKernel)
             }
-            (None, Some(_)) => Ok(()),
+            (None, Some(kernel)) => kernel.check(),
             _ => Err(SpecError::Guest),
         }
+    }
+
+    /// Settles what the owner left open and what must stay as it is from then on: the addresses of cards.
+    ///
+    /// # Errors
+    /// When the system has no random numbers.
+    pub(crate) fn settle(&mut self) -> std::io::Result<()> {
+        let kernel = self.kernel.iter_mut();
+        kernel.flat_map(|kernel| &mut kernel.network).try_for_each(CardSpec::settle)
     }
 
     /// As flags of `landfall vm run`.
@@ -268,6 +302,8 @@ impl NativeSpec {
             if let Some(cmdline) = &kernel.cmdline {
                 flags.push(format!("--cmdline={cmdline}"));
             }
+            flags.extend(kernel.disks.iter().map(DiskSpec::flag));
+            flags.extend(kernel.network.iter().map(CardSpec::flag));
         }
         flags
     }

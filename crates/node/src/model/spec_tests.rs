@@ -60,3 +60,27 @@ fn a_key_that_is_not_known_is_refused() {
     let text = PROBE.replace("cpus", "cores");
     assert!(toml::from_str::<VmSpec>(&text).is_err());
 }
+
+#[test]
+fn disks_and_cards_of_a_kernel_become_flags() {
+    let kernel = r#"
+name = "web1"
+[native]
+memory = "512MiB"
+[native.kernel]
+image = "/boot/vmlinuz"
+disks = [{ path = "/srv/web1.img" }, { path = "/srv/tools.img", read_only = true }]
+network = [{ tap = "tap0", mac = "52:54:00:12:34:56" }]
+"#;
+    let flags = native(kernel).flags();
+    let expected = [
+        "--kernel=/boot/vmlinuz",
+        "--disk=/srv/web1.img",
+        "--disk=/srv/tools.img,readonly",
+        "--net=tap=tap0,mac=52:54:00:12:34:56",
+    ];
+    assert_eq!(flags[3..], expected);
+    assert_eq!(native(kernel).check(), Ok(()));
+    let elsewhere = kernel.replace("/srv/web1.img", "web1.img");
+    assert_eq!(native(&elsewhere).check(), Err(SpecError::Disk("web1.img".into())));
+}

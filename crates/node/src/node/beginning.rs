@@ -40,6 +40,10 @@ impl Node {
             self.settings(&record.spec, request.policy.as_ref(), &request.settings)?;
         let check = self.precheck(&record, &request.target)?;
         if !check.allowed {
+            // What stands in its way may be the same request, which came a moment before.
+            if let Some(twin) = self.begun_by(key, &sha256)? {
+                return Ok(self.show(&self.migration(&twin)?));
+            }
             return Err(NodeError::Refused(Box::new(check)));
         }
         let mut begun = lock(&self.0.under_way);

@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::{Node, NodeError, lock, now_ms};
 use crate::machines::chain;
 use crate::model::{
-    Drain, DrainItem, DrainItemState, MachineSpec, Migration, MigrationId, MigrationRequest,
-    MigrationState, NodeFacts, NodeName, SettingsChange, VmName, VmRecord,
+    Drain, DrainItem, DrainItemState, Migration, MigrationId, MigrationRequest, MigrationState,
+    Needs, NodeFacts, NodeName, SettingsChange, VmName, VmRecord,
 };
 use crate::ownership::Holding;
 
@@ -228,12 +228,9 @@ fn log_end(drain: &Drain) {
 const NOWHERE: &str =
     "no other node is there that takes guests; name one with --peer, or undrain one";
 
-/// The guest's memory, which is what has to be sent at least; not known of a QEMU.
+/// The guest's memory, which is what has to be sent at least; not known of every QEMU.
 fn size(record: &VmRecord) -> Option<u64> {
-    match &record.spec.machine {
-        MachineSpec::Native(spec) => Some(spec.memory.value().0),
-        MachineSpec::Qemu(_) => None,
-    }
+    Needs::of(&record.spec.machine).memory.map(|memory| memory.0)
 }
 
 /// Where guests are sent first: where they need not wait for others, and then where most memory is free.

@@ -15,6 +15,7 @@ mod receiving;
 mod registry;
 mod settling;
 mod slots;
+mod surveying;
 mod tending;
 mod tokens;
 mod underway;

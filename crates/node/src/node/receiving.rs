@@ -2,7 +2,7 @@
 
 use super::{Node, NodeError, lock};
 use crate::machines::Condition;
-use crate::model::{CheckItem, MachineSpec, MigrationState, Severity, VmRecord};
+use crate::model::{CheckItem, MigrationState, Needs, Severity, VmRecord};
 use crate::ownership::{Conflict, Holding, Ownership, Step, Verdict};
 use crate::peer::{Offer, Prepared, Question};
 
@@ -89,11 +89,32 @@ impl Node {
         }
     }
 
-    /// What this node finds when it looks at an offer.
+    /// What this node finds when a source of an earlier version has it look at an offer.
     ///
     /// # Errors
     /// When the store cannot be read.
     pub fn examine(&self, offer: &Offer) -> Result<Vec<CheckItem>, NodeError> {
+        let mut items = self.examine_terms(offer)?;
+        let missing = missing_files(&Needs::of(&offer.spec.machine));
+        items.push(if missing.is_empty() {
+            CheckItem::new(
+                "files",
+                Severity::Ok,
+                format!("what it is made from is on {}", self.name()),
+            )
+        } else {
+            let message = format!(
+                "{} has no {}; put it there, or share it between the two",
+                self.name(),
+                missing.join(", no ")
+            );
+            CheckItem::new("files", Severity::Error, message)
+        });
+        Ok(items)
+    }
+
+    /// Whether a guest of this name and with this policy may come.
+    pub(super) fn examine_terms(&self, offer: &Offer) -> Result<Vec<CheckItem>, NodeError> {
         let mut items = Vec::new();
         let name = &offer.spec.name;
         let (severity, message) = match self.0.store.vm(name)?.map(|it| it.ownership.holding) {
@@ -120,21 +141,6 @@ impl Node {
             );
             items.push(CheckItem::new("policy", Severity::Warning, message));
         }
-        let missing = missing_files(&offer.spec.machine);
-        items.push(if missing.is_empty() {
-            CheckItem::new(
-                "files",
-                Severity::Ok,
-                format!("what it is made from is on {}", self.name()),
-            )
-        } else {
-            let message = format!(
-                "{} has no {}; put it there, or share it between the two",
-                self.name(),
-                missing.join(", no ")
-            );
-            CheckItem::new("files", Severity::Error, message)
-        });
         Ok(items)
     }
 
@@ -212,6 +218,7 @@ impl Node {
         self.next_step()?;
         self.0.store.step(name, &Step::Accept { migration: migration.clone() })?;
         tracing::info!("{migration}: '{name}' has come in");
+        self.0.machines.let_in(record);
         self.tell_vm(name);
         Ok(())
     }
@@ -256,23 +263,8 @@ pub(super) fn runs(condition: Condition) -> bool {
 }
 
 /// Files that a machine is made from and that are not here.
-fn missing_files(machine: &MachineSpec) -> Vec<String> {
-    match machine {
-        // The kernel and the RAM disk are in the guest's memory by now.
-        MachineSpec::Native(_) => Vec::new(),
-        MachineSpec::Qemu(qemu) => {
-            let program = qemu.command.first().cloned().unwrap_or_default();
-            let paths = qemu.command.iter().skip(1).flat_map(|word| word.split(','));
-            let paths = paths.map(|part| part.rsplit('=').next().unwrap_or(part));
-            let mut files: Vec<_> = paths
-                .filter(|path| path.starts_with('/') && !std::path::Path::new(path).exists())
-                .filter(|path| *path != qemu.socket.to_string_lossy())
-                .map(str::to_owned)
-                .collect();
-            if program.starts_with('/') && !std::path::Path::new(&program).exists() {
-                files.insert(0, program);
-            }
-            files
-        }
-    }
+fn missing_files(needs: &Needs) -> Vec<String> {
+    let disks = needs.disks.iter().map(|disk| &disk.path);
+    let missing = needs.files.iter().chain(disks).filter(|path| !path.exists());
+    missing.map(|path| path.display().to_string()).collect()
 }

@@ -85,13 +85,14 @@ impl Node {
     ///
     /// # Errors
     /// When there is one of this name already, or it does not come up; nothing of it is left then.
-    pub fn create(&self, spec: VmSpec) -> Result<VmView, NodeError> {
-        let MachineSpec::Native(native) = &spec.machine else {
+    pub fn create(&self, mut spec: VmSpec) -> Result<VmView, NodeError> {
+        let MachineSpec::Native(native) = &mut spec.machine else {
             return Err(NodeError::Invalid(
                 "a QEMU is adopted, not made; use `landfall vm adopt NAME SOCKET`".to_owned(),
             ));
         };
         native.check()?;
+        native.settle().map_err(NodeError::Random)?;
         self.settings(&spec, spec.policy.as_ref(), &Default::default())?;
         let name = spec.name.clone();
         self.insert(VmRecord {

@@ -11,7 +11,7 @@ use crate::peer::Offer;
 /// Far more than the two that the hosts of these tests take.
 const SOURCES: u64 = 8;
 
-fn offer(number: u64) -> Offer {
+pub(super) fn offer(number: u64) -> Offer {
     let text = format!(
         "name = 'web{number}'\n[native]\nmemory = '64MiB'\nprobe = {{ workload = 'sweep' }}"
     );

@@ -1,6 +1,7 @@
 //! Two hosts whose machines are entries in a table. Processes go on while the daemons come and go.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 
 use landfall_converge::ByteRate;
@@ -10,10 +11,10 @@ use landfall_qmp::DirtyMeasurement;
 use super::super::{Node, NodeError, Setup};
 use crate::machines::{Condition, Destination, Followed, Follower, MachineError, Machines, chain};
 use crate::model::{
-    CheckItem, MigrationId, MigrationState, NodeFacts, NodeName, Settings, VmRecord,
+    CheckItem, MigrationId, MigrationState, NodeFacts, NodeName, Settings, VmRecord, VmSpec,
 };
 use crate::ownership::Verdict;
-use crate::peer::{Offer, Peer, PeerError, Prepared, Question};
+use crate::peer::{Offer, Peer, PeerError, Prepared, Question, Survey};
 use crate::process::ProcessId;
 use crate::store::Store;
 
@@ -40,13 +41,20 @@ struct Process {
 pub(super) struct World {
     processes: Mutex<BTreeMap<String, Process>>,
     link: Link,
+    /// Whether daemons are of a version that knows no surveys.
+    pub(super) is_of_an_earlier_version: AtomicBool,
     /// The daemon that is gone as soon as a guest is sent.
     vanishing: Mutex<Option<Place>>,
 }
 
 impl World {
     pub(super) fn new(link: Link) -> Arc<Self> {
-        Arc::new(Self { processes: Mutex::default(), link, vanishing: Mutex::default() })
+        Arc::new(Self {
+            processes: Mutex::default(),
+            link,
+            is_of_an_earlier_version: AtomicBool::new(false),
+            vanishing: Mutex::default(),
+        })
     }
 
     /// The hosts on which the guest runs.
@@ -134,6 +142,20 @@ impl Machines for Machine {
         Ok(source.report.clone().map_or(Followed::None, |it| Followed::Over(Box::new(it))))
     }
 
+    fn configuration(&self, _: &VmRecord) -> Result<Option<String>, MachineError> {
+        Ok(Some("a guest".to_owned()))
+    }
+
+    fn try_out(&self, _: &VmSpec, _: &str) -> Result<Result<(), String>, MachineError> {
+        Ok(Ok(()))
+    }
+
+    fn can_protect(&self, _: &VmRecord) -> Result<(), MachineError> {
+        Ok(())
+    }
+
+    fn let_in(&self, _: &VmRecord) {}
+
     fn settle(&self, _: &VmRecord, run: bool) -> Result<(), MachineError> {
         let mut processes = self.world.processes.lock().unwrap();
         let process = processes.get_mut(&self.host).expect("it is here");
@@ -167,6 +189,7 @@ type Place = Arc<RwLock<Option<Node>>>;
 #[derive(Debug)]
 struct Direct {
     name: NodeName,
+    world: Arc<World>,
     place: Place,
 }
 
@@ -194,6 +217,13 @@ impl Peer for Direct {
 
     fn check(&self, offer: &Offer) -> Result<Vec<CheckItem>, PeerError> {
         self.ask(|node| node.examine(offer))
+    }
+
+    fn survey(&self, survey: &Survey) -> Result<Option<Vec<CheckItem>>, PeerError> {
+        match self.world.is_of_an_earlier_version.load(Ordering::Acquire) {
+            true => Ok(None),
+            false => self.ask(|node| node.survey(survey)).map(Some),
+        }
     }
 
     fn offer(&self, offer: &Offer) -> Result<Prepared, PeerError> {
@@ -265,7 +295,8 @@ impl Host {
         };
         let machines = Machine { host: self.name.to_owned(), world: Arc::clone(&self.world) };
         let (name, place) = self.other.clone();
-        let peer: Arc<dyn Peer> = Arc::new(Direct { name: name.clone(), place });
+        let peer: Arc<dyn Peer> =
+            Arc::new(Direct { name: name.clone(), world: Arc::clone(&self.world), place });
         let peers = BTreeMap::from([(name, peer)]);
         let node = Node::new(setup, Arc::clone(&self.store), Arc::new(machines), peers);
         node.dies_after(steps);
