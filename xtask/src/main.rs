@@ -53,7 +53,10 @@ enum Task {
     Screenshots,
     /// What the lab runs inside its machine.
     #[command(hide = true)]
-    LabInside { trial: Option<String> },
+    LabInside {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<String>,
+    },
     /// Kills daemons at random moments of migrations, and sees that the guest runs exactly once.
     Soak(soak::SoakArgs),
     /// Fuzzes the decoder of the wire protocol, and then the unpacker of pages.
@@ -84,7 +87,7 @@ fn main() -> ExitCode {
         Task::Compare(args) => compare::compare(&workspace, &args),
         Task::Lab(args) => lab::lab(&workspace, &args),
         Task::Screenshots => browser::screenshots(&workspace),
-        Task::LabInside { trial } => lab::lab_inside(trial.as_deref()),
+        Task::LabInside { words } => lab::lab_inside(&words),
         Task::Soak(args) => soak::soak(&workspace, args),
         Task::Fuzz { minutes } => fuzz::run_long(&workspace, minutes),
     }

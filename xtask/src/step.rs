@@ -90,7 +90,7 @@ pub(crate) const STEPS: &[Step] = &[
     },
     Step {
         name: "lab",
-        about: "a Linux guest boots in KVM and works through ten migrations, in an emulated machine",
+        about: "Linux guests boot in KVM, work through ten migrations, and go from kernel to kernel, in emulated machines",
         run: crate::lab::trials,
     },
 ];

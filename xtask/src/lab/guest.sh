@@ -1,14 +1,9 @@
 #!/bin/busybox sh
-# The first program of a guest in the lab: works and checks itself until it is told to finish, then says what it found.
-/bin/busybox --install -s /bin
-mount -t devtmpfs none /dev
+# A guest in the lab: works and checks itself until it is told to finish, then says what it found.
+[ -e /bin/sh ] || /bin/busybox --install -s /bin
 mount -t proc none /proc
 mount -t sysfs none /sys
 mount -t tmpfs none /tmp
-
-while read -r module options; do
-    insmod "/modules/$module" $options
-done < /modules/order
 
 source=$(cat /sys/devices/system/clocksource/clocksource0/current_clocksource)
 echo "guest: up with $(nproc) processors, time by $source"
@@ -21,35 +16,45 @@ fault() {
 
 # Reads what was written to the disk.
 recheck() {
-    for file in /disk/file-?; do
+    for file in "$1"/file-?; do
         [ "$(sha1sum < "$file")" = "$(cat "$file.sum")" ] || fault "$file is not on the disk as it was written"
     done
 }
 
-mkdir /disk
 if [ "$lab" = read ]; then
     mount -t ext4 -o ro /dev/vda /disk || fault "the disk is none"
     echo x 2> /tmp/refusal > /dev/vda && fault "the disk can be written to"
-    recheck
+    recheck /disk/work
     [ -e /tmp/faults ] && sed 's/^/guest: fault: /' /tmp/faults
-    echo "guest: read $(ls /disk | grep -c sum) files"
+    echo "guest: read $(ls /disk/work | grep -c sum) files"
     poweroff -f
 fi
+
 # Rewrites memory as fast as it can, which is faster than a slow link carries it, now with one content and now with another.
 writer() {
     count=0
     while [ ! -e /tmp/finish ]; do
         for content in /tmp/one /tmp/other; do
-            dd if=$content of=/tmp/rewritten bs=1048576 conv=notrunc 2> /tmp/said || fault "nothing was written: $(cat /tmp/said)"
+            dd if=$content of=/tmp/rewritten bs=1048576 conv=notrunc 2> /tmp/written || fault "nothing was written: $(cat /tmp/written)"
         done
         count=$((count + 1))
     done
     cmp -s /tmp/other /tmp/rewritten || fault "what was written is not there"
-    echo "$count" > /tmp/rewritings
+    [ "$(cat /tmp/one /tmp/other | sha1sum)" = "$sums" ] || fault "what was left alone has changed"
+    echo "$count" > /tmp/count-writer
+}
+
+# So many bytes of each content.
+contents() {
+    head -c "$1" /dev/urandom > /tmp/one
+    head -c "$1" /dev/urandom > /tmp/other
+    sums=$(cat /tmp/one /tmp/other | sha1sum)
+    cp /tmp/one /tmp/rewritten
 }
 
 # Says back what is typed in, so that whoever types knows that the guest is there.
 answer() {
+    echo "guest: at work"
     while read -r word && [ "$word" != finish ]; do
         echo "guest: $word"
     done
@@ -59,7 +64,7 @@ answer() {
 
 # Says what was found, and ends.
 verdict() {
-    dmesg | grep -iE 'stall|lockup|hung task|backwards|BUG:|Oops|WARNING:' > /tmp/trouble &&
+    dmesg | grep -iE 'stall|lockup|hung task|backwards|clocksource.*(skew|unstable)|BUG:|Oops|WARNING:|Call Trace|segfault|I/O error|EXT4-fs (error|warning)' > /tmp/trouble &&
         fault "the kernel complains: $(cat /tmp/trouble)"
     if [ -e /tmp/faults ]; then
         sed 's/^/guest: fault: /' /tmp/faults
@@ -71,17 +76,11 @@ verdict() {
 }
 
 if [ "$lab" = writer ]; then
-    head -c 8388608 /dev/urandom > /tmp/one
-    head -c 8388608 /dev/urandom > /tmp/other
-    sums=$(cat /tmp/one /tmp/other | sha1sum)
-    cp /tmp/one /tmp/rewritten
+    contents 8388608
     writer &
-    echo "guest: at work"
     answer
-    [ "$(cat /tmp/one /tmp/other | sha1sum)" = "$sums" ] || fault "what was left alone has changed"
-    verdict "$(cat /tmp/rewritings) rewritings"
+    verdict "$(cat /tmp/count-writer) rewritings"
 fi
-mke2fs -F /dev/vda > /tmp/made 2>&1 && mount -t ext4 /dev/vda /disk || fault "there is no disk: $(cat /tmp/made)"
 
 # What comes on a connection to the outside goes back there, for as long as there is something.
 connection() {
@@ -93,40 +92,68 @@ connection() {
 files() {
     count=0
     while [ ! -e /tmp/finish ]; do
-        head -c 1000000 /dev/urandom > /tmp/original
+        head -c 500000 /dev/urandom > /tmp/original
         sum=$(sha1sum < /tmp/original)
         cp /tmp/original /tmp/copy
         [ "$(sha1sum < /tmp/copy)" = "$sum" ] || fault "a copy differs from its original"
         [ "$(sha1sum < /tmp/original)" = "$sum" ] || fault "a file has changed"
         count=$((count + 1))
     done
-    echo "$count" > /tmp/files
+    echo "$count" > /tmp/count-files
 }
 
 # Writes files to the disk, and reads each again from there and not from memory.
 disk() {
     count=0
     while [ ! -e /tmp/finish ]; do
-        file=/disk/file-$((count % 8))
-        head -c 300000 /dev/urandom > /tmp/made
+        file=/work/file-$((count % 8))
+        head -c 294912 /dev/urandom > /tmp/made
         sha1sum < /tmp/made > "$file.sum"
         dd if=/tmp/made of="$file" bs=64k conv=fsync 2> /tmp/said || fault "a file cannot be written: $(cat /tmp/said)"
-        echo 1 > /proc/sys/vm/drop_caches
-        [ "$(sha1sum < "$file")" = "$(cat "$file.sum")" ] || fault "$file is not what was written"
+        [ "$(dd if="$file" bs=64k iflag=direct 2> /tmp/said | sha1sum)" = "$(cat "$file.sum")" ] || fault "$file is not what was written"
         count=$((count + 1))
     done
-    echo "$count" > /tmp/written
+    echo "$count" > /tmp/count-disk
 }
 
-# Reads the time, which must never go back, whichever processor reads it.
+# Compiles a program to the disk, each time with another number, and runs it. What it says is worked out here, too; and
+# from the same source comes the same program.
+compiler() {
+    count=0
+    while [ ! -e /tmp/finish ]; do
+        seed=$((count % 5 + 1))
+        tcc -nostdinc -nostdlib -static -DSEED=$seed -o /work/program /program.c 2> /tmp/compiler ||
+            fault "the compiler fails: $(cat /tmp/compiler)"
+        value=$seed
+        step=0
+        while [ $step -lt 100 ]; do
+            value=$((value * 6364136223846793005 + 1442695040888963407))
+            step=$((step + 1))
+        done
+        said=$(/work/program)
+        # There are 2262 primes below 20000.
+        [ "$said" = "$seed 2262 $value" ] || fault "the program says '$said' and not '$seed 2262 $value'"
+        sum=$(sha1sum < /work/program)
+        [ -e /tmp/program-$seed ] || echo "$sum" > /tmp/program-$seed
+        [ "$(cat /tmp/program-$seed)" = "$sum" ] || fault "the compiler made another program of the same source"
+        count=$((count + 1))
+    done
+    echo "$count" > /tmp/count-compiler
+}
+
+# Reads the time, which must never go back, whichever processor reads it: that since the start, and that of day.
 clock() {
     last=0
+    day=0
     while [ ! -e /tmp/finish ]; do
         read -r now _ < /proc/uptime
         now=${now%.*}${now#*.}
         [ "$now" -ge "$last" ] || fault "the time went back from $last to $now"
         last=$now
-        usleep 1000
+        now=$(date +%s)
+        [ "$now" -ge "$day" ] || fault "the time of day went back from $day to $now"
+        day=$now
+        usleep 50000
     done
 }
 
@@ -136,15 +163,15 @@ random() {
     last=
     case $(cat /sys/class/misc/hw_random/rng_current) in virtio*) ;; *) fault "the host gives no random numbers" ;; esac
     while [ ! -e /tmp/finish ]; do
-        dd if=/dev/hwrng of=/tmp/drawn bs=64 count=1 2> /tmp/said
-        [ "$(wc -c < /tmp/drawn)" = 64 ] || fault "no random numbers came: $(cat /tmp/said)"
+        dd if=/dev/hwrng of=/tmp/drawn bs=64 count=1 2> /tmp/drawing
+        [ "$(wc -c < /tmp/drawn)" = 64 ] || fault "no random numbers came: $(cat /tmp/drawing)"
         now=$(sha1sum < /tmp/drawn)
         [ "$now" != "$last" ] || fault "random numbers came twice"
         last=$now
         count=$((count + 1))
         usleep 100000
     done
-    echo "$count" > /tmp/random
+    echo "$count" > /tmp/count-random
 }
 
 # A program that is not ours checks memory, over and over.
@@ -155,17 +182,34 @@ memory() {
             fault "memtester failed: $(tail -n 3 /tmp/memtester)"
         count=$((count + 1))
     done
-    echo "$count" > /tmp/memory
+    echo "$count" > /tmp/count-memory
 }
 
-connection &
-files &
-disk &
-clock &
-random &
-memory &
-echo "guest: at work"
+# Another one writes to the disk here and there, past the guest's memory, and reads each block again with its checksum.
+blocks() {
+    count=0
+    while [ ! -e /tmp/finish ]; do
+        # Its start costs more than what it does.
+        fio --name=blocks --filename=/work/blocks --size=512k --bs=4k --rw=randwrite --direct=1 --ioengine=psync --thread --loops=8 \
+            --fsync=32 --verify=crc32c --verify_fatal=1 --randseed=$count > /tmp/fio 2>&1 || fault "fio failed: $(tail -n 3 /tmp/fio)"
+        count=$((count + 1))
+    done
+    echo "$count" > /tmp/count-blocks
+}
+
+# The libraries of fio ask for far more memory than they use.
+echo 1 > /proc/sys/vm/overcommit_memory
+contents 524288
+for work in writer connection files disk compiler clock random memory blocks; do
+    $work &
+done
 answer
-umount /disk && mount -t ext4 -o ro /dev/vda /disk || fault "the disk does not come back"
-recheck
-verdict "$(cat /tmp/files) files, $(cat /tmp/written) on the disk, $(cat /tmp/random) random numbers, $(cat /tmp/memory) runs of memtester"
+# Only what is on the disk is read after this.
+sync
+echo 3 > /proc/sys/vm/drop_caches
+recheck /work
+mount -o remount,ro / || fault "the disk is still written to"
+for work in writer files disk compiler random memory blocks; do
+    done="$done $work $(cat /tmp/count-$work)"
+done
+verdict "times of$done"

@@ -1,18 +1,22 @@
 //! A lab machine: QEMU with an emulated processor that can run guests of its own.
 
-use std::io::{BufRead, BufReader};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::thread;
-use std::time::{Duration, Instant};
+
+use rustix::io::{FdFlags, fcntl_setfd};
 
 /// What a lab machine is made of.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(super) struct Machine<'a> {
     pub(super) qemu: &'static str,
     pub(super) kernel: &'a Path,
+    /// Its initial RAM disk.
     pub(super) disk: &'a Path,
+    /// What its guests have as their disk.
+    pub(super) image: &'a Path,
+    /// Its number, and its end of the wire to the other lab machine, if there is one.
+    pub(super) wire: Option<(u8, OwnedFd)>,
 }
 
 /// The processor. XSAVE is left out since QEMU does not tell a hypervisor inside when its guest sets the mask of what is
@@ -30,81 +34,66 @@ pub(super) const NEWS: &str = "lab: ";
 pub(super) const FAILED: &str = "lab: FAILED: ";
 /// The last line when all is well.
 pub(super) const FINISHED: &str = "lab: finished";
+/// What one of two lab machines says when it waits for the other: the second to be asked for something, the first to begin.
+pub(super) const READY: &str = "lab: ready";
 
 impl Machine<'_> {
-    fn command(&self, words: &str) -> Command {
+    /// Starts it with these words on its kernel's command line, and with this as its console. It has ended when what this
+    /// gives is dropped.
+    pub(super) fn start(self, words: &str, input: Stdio, output: Stdio) -> Result<Running, String> {
+        let mut command = self.command(words)?;
+        let child = command.stdin(input).stdout(output).spawn();
+        child.map(Running).map_err(|error| format!("{} cannot be started: {error}", self.qemu))
+    }
+
+    fn command(&self, words: &str) -> Result<Command, String> {
         let mut command = Command::new(self.qemu);
         command.args(["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"]);
         command.args(["-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", PROCESSOR]);
         command.args(["-smp", PROCESSORS, "-m", MEMORY, "-serial", "stdio"]);
         command.arg("-kernel").arg(self.kernel).arg("-initrd").arg(self.disk);
+        // Two machines write to one image, as hosts do to one disk of a storage network; it need not outlive this host.
+        let image = self.image.display();
+        let options = "format=raw,cache=unsafe,file.locking=off";
+        command.args(["-drive", &format!("if=none,id=image,{options},file={image}")]);
+        command.args(["-device", "virtio-blk-pci,drive=image,share-rw=on"]);
+        let mut host = String::new();
+        if let Some((number, end)) = &self.wire {
+            let inherited = fcntl_setfd(end, FdFlags::empty());
+            inherited.map_err(|error| format!("the wire cannot be passed on: {error}"))?;
+            let end = end.as_raw_fd();
+            let wire = format!("stream,id=wire,server=off,addr.type=fd,addr.str={end}");
+            let card = format!("virtio-net-pci,netdev=wire,romfile=,mac=52:54:00:00:00:0{number}");
+            command.args(["-netdev", &wire, "-device", &card]);
+            host = format!("host={number} ");
+        }
         // Nobody attacks a lab; what defends against it only costs time. What the kernel says does not tear lines apart,
         // except when it goes down.
-        let words = format!("console=ttyS0 loglevel=1 panic=-1 mitigations=off {words}");
+        let words = format!("console=ttyS0 loglevel=1 panic=-1 mitigations=off {host}{words}");
         command.arg("-append").arg(words);
-        command
-    }
-
-    /// Gives the user a prompt in it, until the user leaves.
-    pub(super) fn shell(&self) -> Result<(), String> {
-        let status = self.command("lab=shell").status();
-        ended_well(status.map_err(|error| format!("{} cannot be started: {error}", self.qemu))?)
-    }
-
-    /// Lets the trials run, or the one that is asked for, for `limit` at most, and shows what the machine prints.
-    pub(super) fn run(&self, only: Option<&str>, limit: Duration) -> Result<(), String> {
-        let words = only.map(|trial| format!("trial={trial}"));
-        let mut command = self.command(&words.unwrap_or_default());
-        command.stdin(Stdio::null()).stdout(Stdio::piped());
-        let child = command.spawn();
-        let mut child = Reaped(child.map_err(|error| format!("{}: {error}", self.qemu))?);
-        let output = child.0.stdout.take().ok_or("QEMU has no output")?;
-        let (sender, lines) = channel();
-        thread::spawn(move || {
-            let lines = BufReader::new(output).split(b'\n').map_while(Result::ok);
-            let text = |line: Vec<u8>| String::from_utf8_lossy(&line).trim_end().to_owned();
-            lines.map(text).take_while(|line| sender.send(line.clone()).is_ok()).for_each(drop);
-        });
-        let deadline = Instant::now() + limit;
-        let mut verdict = None;
-        loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            match lines.recv_timeout(left) {
-                Ok(line) => {
-                    println!("  {line}");
-                    verdict = verdict_of(&line).or(verdict);
-                }
-                Err(RecvTimeoutError::Timeout) => {
-                    return Err(format!("the lab has not ended after {} s", limit.as_secs()));
-                }
-                Err(RecvTimeoutError::Disconnected) => break,
-            }
-        }
-        ended_well(child.0.wait().map_err(|error| error.to_string())?)?;
-        verdict
-            .unwrap_or_else(|| Err("the lab machine went down before its trials ended".to_owned()))
+        Ok(command)
     }
 }
 
-/// What a line says of the trials as a whole.
-fn verdict_of(line: &str) -> Option<Result<(), String>> {
-    match line.strip_prefix(FAILED) {
-        Some(why) => Some(Err(why.to_owned())),
-        None => (line == FINISHED).then_some(Ok(())),
+/// A lab machine that runs. It is ended and reaped, however this ends.
+#[derive(Debug)]
+pub(super) struct Running(pub(super) Child);
+
+impl Running {
+    /// Waits for its end, which must be a good one.
+    pub(super) fn end(&mut self) -> Result<(), String> {
+        ended_well(self.0.wait().map_err(|error| error.to_string())?)
     }
 }
 
-fn ended_well(status: ExitStatus) -> Result<(), String> {
-    if status.success() { Ok(()) } else { Err(format!("QEMU ended with {status}")) }
-}
-
-/// A process that is ended and reaped, however this ends.
-struct Reaped(Child);
-
-impl Drop for Reaped {
+impl Drop for Running {
     fn drop(&mut self) {
         // Both fail only when it has ended already.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
+}
+
+fn ended_well(status: ExitStatus) -> Result<(), String> {
+    if status.success() { Ok(()) } else { Err(format!("QEMU ended with {status}")) }
 }

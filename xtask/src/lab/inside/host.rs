@@ -1,17 +1,18 @@
-//! A host of guests: the processes that they run in, and all that comes from these.
+//! The hosts of guests: the processes that they run in, and all that comes from these.
 
 use std::collections::VecDeque;
 use std::io::{self, BufRead, BufReader, PipeReader, PipeWriter, Read, Write};
 use std::path::PathBuf;
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use landfall_qmp::{Client, Command as Qmp};
+use super::boot::DISK;
+use super::place::Place;
 
-const LANDFALL: &str = "/bin/landfall";
-/// Far longer than anything here takes, on however slow a host.
+pub(super) const LANDFALL: &str = "/bin/landfall";
+/// Nothing is silent for so long that goes on, on however slow a host.
 pub(super) const LIMIT: Duration = Duration::from_secs(240);
 /// So much of what was heard is told when something did not come.
 const TOLD: usize = 30;
@@ -31,9 +32,9 @@ enum News {
 #[derive(Debug)]
 pub(super) struct Process {
     number: usize,
-    /// By which the system knows it.
-    id: u32,
     input: ChildStdin,
+    pub(super) place: Place,
+    /// Its monitor, at its place.
     pub(super) qmp: PathBuf,
 }
 
@@ -62,22 +63,23 @@ impl Host {
         Ok(Self { news, sender, console, processes: 0, kept, heard })
     }
 
-    /// Starts a machine's process, and waits until its monitor listens.
-    pub(super) fn start(&mut self, arguments: &[&str]) -> Result<Process, String> {
+    /// Starts a machine's process at `place`, and waits until its monitor listens.
+    pub(super) fn start(&mut self, place: Place, arguments: &[&str]) -> Result<Process, String> {
         let number = self.processes;
         self.processes += 1;
         let qmp = PathBuf::from(format!("/tmp/qmp-{number}"));
-        // Left by an earlier trial.
-        let _ = std::fs::remove_file(&qmp);
-        let mut command = Command::new(LANDFALL);
-        command.args(["vm", "run", "--allow", "/tmp"]).args(arguments).arg("--qmp").arg(&qmp);
+        // By its number it can be told to end, wherever it is.
+        let noted = format!("echo $$ > {}; exec {LANDFALL} \"$@\"", id_file(number));
+        let mut command = place.command("/bin/sh");
+        command.args(["-c", &noted, "sh", "vm", "run", "--allow", "/tmp", "--allow", "/etc"]);
+        command.args(["--allow", DISK]);
+        command.args(arguments).arg("--qmp").arg(&qmp);
         let console = self.console.try_clone().map_err(told)?;
         command.stdin(Stdio::piped()).stdout(console).stderr(Stdio::piped());
         let mut child = command.spawn().map_err(told)?;
         let input = child.stdin.take().ok_or("a process without input")?;
-        let id = child.id();
         watch(child, number, self.sender.clone())?;
-        let process = Process { number, id, input, qmp };
+        let process = Process { number, input, place, qmp };
         self.wait("the monitor", |news| match news {
             News::Said(from, line) if *from == number && line.contains("the monitor listens") => {
                 Some(Ok(()))
@@ -113,7 +115,8 @@ impl Host {
 
     /// Kills `process`, and returns when nothing is left of it.
     pub(super) fn kill(&mut self, process: &Process) -> Result<(), String> {
-        let killed = Command::new("/bin/kill").args(["-9", &process.id.to_string()]).status();
+        let kill = format!("kill -9 $(cat {})", id_file(process.number));
+        let killed = process.place.command("/bin/sh").args(["-c", &kill]).status();
         if !killed.map_err(told)?.success() {
             return Err(self.telling("it had ended before it was killed".to_owned()));
         }
@@ -130,8 +133,11 @@ impl Host {
 
     /// Ends `process`, which has no guest any more.
     pub(super) fn quit(&mut self, process: &Process) -> Result<(), String> {
-        let mut client = Client::connect(&process.qmp, LIMIT).map_err(|error| error.to_string())?;
-        client.execute(&Qmp::Quit).map_err(|error| error.to_string())?;
+        let mut quit = process.place.command("/bin/xtask");
+        let quit = quit.args(["lab-inside", "quit"]).arg(&process.qmp).status();
+        if !quit.map_err(told)?.success() {
+            return Err(self.telling("its monitor does not end it".to_owned()));
+        }
         self.end(process)
     }
 
@@ -140,7 +146,6 @@ impl Host {
         what: &str,
         wanted: impl Fn(&News) -> Option<Result<T, String>>,
     ) -> Result<T, String> {
-        let deadline = Instant::now() + LIMIT;
         let mut looked_at = 0;
         loop {
             while let Some(news) = self.kept.get(looked_at) {
@@ -150,8 +155,7 @@ impl Host {
                 }
                 looked_at += 1;
             }
-            let left = deadline.saturating_duration_since(Instant::now());
-            let Ok(news) = self.news.recv_timeout(left) else {
+            let Ok(news) = self.news.recv_timeout(LIMIT) else {
                 return Err(self.telling(format!("{what} has not come")));
             };
             self.heard.push(match &news {
@@ -175,6 +179,11 @@ impl Process {
     pub(super) fn type_line(&mut self, line: &str) -> Result<(), String> {
         writeln!(self.input, "{line}").map_err(told)
     }
+}
+
+/// Where the system's number of a process is noted.
+fn id_file(number: usize) -> String {
+    format!("/tmp/id-{number}")
 }
 
 fn has_ended<T>(news: &News, number: usize) -> Option<Result<T, String>> {
