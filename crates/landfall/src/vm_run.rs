@@ -9,7 +9,7 @@ use clap::{Args, ValueEnum};
 use landfall_converge::{ByteRate, Bytes};
 use landfall_migrate::machine::MachineKind;
 use landfall_migrate::options::Uri;
-use landfall_vmm::devices::{DiskChoice, NetChoice, SerialChoice};
+use landfall_vmm::devices::{DiskChoice, LineChoice, NetChoice};
 use landfall_vmm::machine::{Configuration, DirtyLogChoice, Guest, KernelGuest};
 use landfall_vmm::pc::BootFiles;
 use landfall_vmm::probe::Workload;
@@ -76,7 +76,12 @@ pub(crate) struct VmRunArgs {
     pub(crate) dirty_log: DirtyLogChoice,
     /// Where the guest's serial port leads: stdio, file:PATH or socket:PATH. It does not travel.
     #[arg(long, value_name = "WHERE", default_value_t)]
-    pub(crate) serial: SerialChoice,
+    pub(crate) serial: LineChoice,
+    /// Gives a kernel a console of its own beside the serial port (virtio, hvc0 in Linux), and says where it leads: stdio,
+    /// file:PATH or socket:PATH. The guest keeps it; where it leads does not travel, and a destination without this option
+    /// takes what the guest writes and forgets it.
+    #[arg(long, value_name = "WHERE", conflicts_with = "probe")]
+    pub(crate) console: Option<LineChoice>,
     /// Where the monitor listens: the path of a Unix socket.
     #[arg(long, value_name = "SOCKET")]
     pub(crate) qmp: PathBuf,
@@ -156,14 +161,15 @@ pub(crate) struct KernelArgs {
 
 impl KernelArgs {
     /// What is to be booted and what the guest has, if anything is.
-    fn guest(self) -> Option<(BootFiles, KernelGuest)> {
+    fn guest(self, console: bool) -> Option<(BootFiles, KernelGuest)> {
         let (initrd, command_line) = (self.initrd, self.cmdline.unwrap_or_default());
         let disks = self.disk.into_iter().map(|disk| {
             // Another process may be somewhere else.
             DiskChoice { path: absolute(&disk.path).unwrap_or(disk.path), ..disk }
         });
         let (disks, cards) = (disks.collect(), self.net);
-        let guest = KernelGuest { disks, cards, random: true, ..KernelGuest::default() };
+        let guest =
+            KernelGuest { processor: None, disks, cards, random: true, balloon: true, console };
         self.kernel.map(|kernel| (BootFiles { kernel, initrd, command_line }, guest))
     }
 }
@@ -183,7 +189,7 @@ impl ProbeArgs {
 impl VmRunArgs {
     fn options(self) -> RunOptions {
         let security = self.security.security();
-        let (boot, guest) = match self.kernel.guest() {
+        let (boot, guest) = match self.kernel.guest(self.console.is_some()) {
             Some((boot, guest)) => (Some(boot), Guest::Kernel(guest)),
             None => (None, Guest::Probe(self.probe.workload())),
         };
@@ -209,6 +215,7 @@ impl VmRunArgs {
             guest,
             security,
             serial: self.serial,
+            console: self.console,
             reads_stdin: !self.with_parent,
             sandbox: self.sandbox.sandbox(),
         }
@@ -220,6 +227,10 @@ impl VmRunArgs {
 pub(crate) enum VmRunError {
     #[error("no thread can be started to watch the standard input stream")]
     Watch(#[source] io::Error),
+    #[error(
+        "--serial and --console cannot both lead to stdio, where nobody could tell them apart; give one of them file:PATH or socket:PATH"
+    )]
+    BothToStdio,
     #[error(transparent)]
     Sandbox(#[from] SandboxError),
     #[error(transparent)]
@@ -228,6 +239,9 @@ pub(crate) enum VmRunError {
 
 pub(crate) fn vm_run(args: VmRunArgs) -> Result<Exit, CliError> {
     let (with_parent, options) = (args.with_parent, args.options());
+    if options.serial == LineChoice::Stdio && options.console == Some(LineChoice::Stdio) {
+        return Err(VmRunError::BothToStdio.into());
+    }
     let say = |line: &str| eprintln!("{line}");
     // First of all: what a thread may do is settled when it starts.
     confine(&options, say).map_err(VmRunError::Sandbox)?;

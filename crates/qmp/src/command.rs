@@ -26,6 +26,15 @@ pub enum Command {
     SystemPowerdown,
     /// `quit`: ends the machine; the reply is sent first.
     Quit,
+    /// `balloon`: asks the guest to keep no more memory than this, and returns at once; how far it follows, `query-balloon` tells.
+    Balloon {
+        /// In bytes.
+        value: u64,
+    },
+    /// `query-balloon`, answered by a [`BalloonInfo`](crate::BalloonInfo).
+    QueryBalloon,
+    /// `x-landfall-query-balloon-stats`, answered by [`BalloonStatistics`](crate::BalloonStatistics).
+    QueryBalloonStats,
     /// `migrate-set-capabilities`
     MigrateSetCapabilities(Vec<CapabilityState>),
     /// `query-migrate-capabilities`, answered by a list of [`CapabilityState`].
@@ -102,6 +111,9 @@ names! {
     Self::Cont => "cont",
     Self::SystemPowerdown => "system_powerdown",
     Self::Quit => "quit",
+    Self::Balloon { .. } => "balloon",
+    Self::QueryBalloon => "query-balloon",
+    Self::QueryBalloonStats => "x-landfall-query-balloon-stats",
     Self::MigrateSetCapabilities(_) => "migrate-set-capabilities",
     Self::QueryMigrateCapabilities => "query-migrate-capabilities",
     Self::MigrateSetParameters(_) => "migrate-set-parameters",
@@ -130,6 +142,7 @@ impl Command {
     #[must_use]
     pub fn arguments(&self) -> Map<String, Value> {
         let arguments = match self {
+            Self::Balloon { value } => json!({ "value": value }),
             Self::MigrateSetCapabilities(capabilities) => json!({ "capabilities": capabilities }),
             Self::MigrateSetParameters(update) => return update.to_arguments(),
             Self::Migrate { uri } | Self::MigrateIncoming { uri } => json!({ "uri": uri }),
@@ -164,6 +177,12 @@ impl Command {
             "cont" => Self::Cont,
             "system_powerdown" => Self::SystemPowerdown,
             "quit" => Self::Quit,
+            "balloon" => {
+                let value = arguments.integer("value", 1, i64::MAX.unsigned_abs(), "a size")?;
+                Self::Balloon { value: Arguments::required("value", value)? }
+            }
+            "query-balloon" => Self::QueryBalloon,
+            "x-landfall-query-balloon-stats" => Self::QueryBalloonStats,
             "migrate-set-capabilities" => {
                 let items = arguments.array("capabilities")?;
                 let items = Arguments::required("capabilities", items)?;

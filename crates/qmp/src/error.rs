@@ -36,6 +36,12 @@ impl QmpError {
         Self { class: ErrorClass::GenericError, desc: desc.into() }
     }
 
+    /// A device that this needs is not there, or nobody uses it.
+    #[must_use]
+    pub fn device_not_active(desc: impl Into<String>) -> Self {
+        Self { class: ErrorClass::DeviceNotActive, desc: desc.into() }
+    }
+
     /// The command is not there, or not now.
     #[must_use]
     pub fn command_not_found(desc: impl Into<String>) -> Self {

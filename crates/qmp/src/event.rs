@@ -43,6 +43,11 @@ pub enum EventKind {
         /// Why, in one of QEMU's words: `host-qmp-quit`, `host-signal`, `guest-shutdown`, …
         reason: String,
     },
+    /// The guest keeps more or less memory than before.
+    BalloonChange {
+        /// Bytes that it has now.
+        actual: u64,
+    },
     /// The migration is in another state. Only while the capability `events` is on.
     Migration {
         /// Which.
@@ -79,6 +84,9 @@ impl Event {
             EventKind::Resume => ("RESUME", None),
             EventKind::Shutdown { guest, reason } => {
                 ("SHUTDOWN", Some(serde_json::json!({ "guest": guest, "reason": reason })))
+            }
+            EventKind::BalloonChange { actual } => {
+                ("BALLOON_CHANGE", Some(serde_json::json!({ "actual": actual })))
             }
             EventKind::Migration { status } => {
                 ("MIGRATION", Some(serde_json::json!({ "status": status })))

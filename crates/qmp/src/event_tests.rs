@@ -1,10 +1,11 @@
 use super::*;
 
-fn all() -> [EventKind; 5] {
+fn all() -> [EventKind; 6] {
     [
         EventKind::Stop,
         EventKind::Resume,
         EventKind::Shutdown { guest: false, reason: "host-qmp-quit".into() },
+        EventKind::BalloonChange { actual: 1 << 40 },
         EventKind::Migration { status: MigrationStatus::Active },
         EventKind::MigrationPass { pass: 3 },
     ]
@@ -23,7 +24,8 @@ fn every_kind_survives_the_wire() {
 #[test]
 fn the_names_are_those_of_qemu() {
     let names = all().map(|kind| Event::now(&kind).event);
-    assert_eq!(names, ["STOP", "RESUME", "SHUTDOWN", "MIGRATION", "MIGRATION_PASS"]);
+    let qemus = ["STOP", "RESUME", "SHUTDOWN", "BALLOON_CHANGE", "MIGRATION", "MIGRATION_PASS"];
+    assert_eq!(names, qemus);
 }
 
 #[test]

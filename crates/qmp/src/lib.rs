@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 mod arguments;
+mod balloon;
 mod capability;
 mod client;
 mod codec;
@@ -26,6 +27,7 @@ mod session;
 mod status;
 mod subscribers;
 
+pub use balloon::{BalloonInfo, BalloonStatistics};
 pub use capability::{Capabilities, Capability, CapabilityState};
 pub use client::{Client, ClientError};
 pub use codec::{FrameError, Framer, encode};

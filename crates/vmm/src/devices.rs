@@ -1,19 +1,21 @@
 //! The devices of a machine.
 
 mod board;
+mod line;
 mod probe_board;
 mod serial;
-mod serial_line;
 mod virtio;
 
 pub use board::{Board, DeviceStateError, SavedDevices};
+pub use line::{Line, LineChoice, LineEnd, LineError, ParseLineError};
 pub use probe_board::ProbeBoard;
 pub use serial::{Interrupt, SavedSerial, SerialPort};
-pub use serial_line::{ParseSerialError, SerialChoice, SerialLine, SerialLineError};
-pub(crate) use virtio::{Announcement, Block, Model, Net, Random, VirtioDevice};
+pub(crate) use virtio::{
+    Announcement, Balloon, Block, Console, Model, Net, Random, Typed, VirtioDevice,
+};
 pub use virtio::{
-    Disk, DiskChoice, DiskError, Flusher, Mac, NetChoice, NetError, ParseDiskError, ParseMacError,
-    ParseNetError, Port, SavedQueue, SavedVirtio,
+    Ballooning, Disk, DiskChoice, DiskError, Flusher, Mac, NetChoice, NetError, ParseDiskError,
+    ParseMacError, ParseNetError, Port, SavedBalloon, SavedConsole, SavedQueue, SavedVirtio,
 };
 
 /// Where the first serial port of a PC is.

@@ -1,9 +1,11 @@
 //! A machine: memory, vCPUs, devices and dirty log put together, whatever runs the guest.
 
 mod assembly;
+mod balloon;
 mod configuration;
 mod dirty_log_choice;
 mod error;
+mod form;
 mod guest;
 mod host_side;
 mod incoming_host;
@@ -22,6 +24,7 @@ use self::assembly::{Contents, Parts, Vcpus, kvm_machine, pc, synthetic_machine,
 pub use self::configuration::Configuration;
 pub use self::dirty_log_choice::{DirtyLogChoice, ParseDirtyLogError};
 pub use self::error::VmError;
+pub use self::form::FormError;
 pub use self::guest::{Guest, KernelGuest};
 pub use self::host_side::HostSide;
 pub use self::incoming_host::IncomingHost;
@@ -41,6 +44,8 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 pub enum VmEvent {
     /// The guest is over.
     Ended(Ending),
+    /// The guest keeps more or less memory than when somebody looked last.
+    BalloonChanged,
 }
 
 /// A virtual machine and its guest.

@@ -300,7 +300,8 @@ fn a_guest_that_crashes_is_reported_and_cannot_run_again() {
     // Without its program the guest runs into zeros, and without an interrupt table any fault is a triple fault.
     vm.ram.store(probe::ROOT_TABLE, 0).unwrap();
     vm.resume().unwrap();
-    let VmEvent::Ended(why) = events.recv_timeout(Duration::from_secs(20)).unwrap();
+    let event = events.recv_timeout(Duration::from_secs(20)).unwrap();
+    let VmEvent::Ended(why) = event else { panic!("{event:?}") };
     assert!(why.to_string().contains("triple fault"), "{why}");
     assert!(matches!(vm.resume(), Err(VmError::Ended)));
 }

@@ -15,6 +15,7 @@ use landfall_converge::{Bytes, PAGE_SIZE};
 use landfall_migrate::machine::{
     DirtySink, GuestMemory, LayoutError, MachineError, MemoryLayout, PageIndex,
 };
+use vm_memory::bitmap::Bitmap as _;
 use vm_memory::mmap::{MmapRegion, MmapRegionError};
 use vm_memory::{
     Bytes as _, FileOffset, GuestAddress, GuestMemoryBackend, GuestMemoryMmap, GuestMemoryRegion,
@@ -189,6 +190,23 @@ impl GuestRam {
         let file = region.file_offset().ok_or_else(outside)?;
         let offset = file.start() + (address.0 - region.start_addr().0);
         Ok((file, signed(offset)?, signed(count * PAGE_SIZE)?))
+    }
+
+    /// Gives pages back to this host: they read as zeros from now on, which the monitor's bitmap notes as writes.
+    ///
+    /// # Errors
+    /// When the run is not wholly inside one range of the layout, or the kernel does not take them.
+    pub(crate) fn give_back(&self, first: PageIndex, count: u64) -> Result<(), MemoryError> {
+        self.punch(first, count)?;
+        // Only now: who reads a page that is noted finds what it has become.
+        let address = GuestAddress(first.address());
+        if let Some(region) = self.map.find_region(address) {
+            let bytes = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
+            let offset = bytes(address.0 - region.start_addr().0);
+            let region: &MmapRegion<OwnWrites> = region;
+            region.bitmap().mark_dirty(offset, bytes(count * PAGE_SIZE));
+        }
+        Ok(())
     }
 
     fn punch(&self, first: PageIndex, count: u64) -> Result<(), MemoryError> {

@@ -15,7 +15,7 @@ mod restart;
 mod start;
 
 pub use acpi::AcpiError;
-pub use board::PcBoard;
+pub use board::{PcBoard, PcDevices};
 pub use boot::{BootError, BootFiles, boot};
 pub use features::features;
 pub use map::{MAX_DEVICES, MAX_VCPUS};

@@ -10,8 +10,8 @@ use landfall_migrate::options::{Security, Uri};
 use landfall_migrate::snapshot::SnapshotError;
 use landfall_qmp::{BindError, EventBroadcast, MonitorServer, QmpError, Version};
 
-use crate::devices::{SerialChoice, SerialLine, SerialLineError};
-use crate::machine::{Configuration, Guest, HostSide, Vm, VmError, VmEvent, best_machine};
+use crate::devices::{Line, LineChoice, LineError};
+use crate::machine::{Configuration, Guest, HostSide, Vm, VmError, best_machine};
 use crate::monitor::{Monitor, ProcessEvent};
 use crate::pc::BootFiles;
 use crate::sandbox::{self, Named, Sandbox, SandboxError};
@@ -27,7 +27,9 @@ pub struct RunOptions {
     /// How the connection is protected over which a guest comes in, and over which it leaves unless a client says otherwise.
     pub security: Security,
     /// Where the serial port leads.
-    pub serial: SerialChoice,
+    pub serial: LineChoice,
+    /// Where the console beside it leads, if it leads anywhere; a new guest with a kernel then has one.
+    pub console: Option<LineChoice>,
     /// Whether the guest may read the standard input stream.
     pub reads_stdin: bool,
     /// What the process may still do.
@@ -74,8 +76,11 @@ pub enum RunError {
     #[error("{0}")]
     GuestFailed(String),
     /// The serial port.
-    #[error(transparent)]
-    Serial(#[from] SerialLineError),
+    #[error("--serial does not work")]
+    Serial(#[source] LineError),
+    /// The console.
+    #[error("--console does not work")]
+    Console(#[source] LineError),
     /// No thread.
     #[error("the system gives no thread to watch the guest")]
     Thread(#[source] std::io::Error),
@@ -99,13 +104,15 @@ pub enum End {
 pub fn confine(options: &RunOptions, mut say: impl FnMut(&str)) -> Result<(), SandboxError> {
     let mut named = Named { sockets: vec![&options.qmp], ..Named::default() };
     named.read.extend(options.security.identity.as_deref());
-    match &options.serial {
-        SerialChoice::Stdio => {}
-        SerialChoice::Socket(path) => named.sockets.push(path),
-        SerialChoice::File(path) => {
-            // Only what is there can be allowed. Where it cannot be made, whoever opens it says so.
-            let _ = File::options().create(true).append(true).open(path);
-            named.written.push(path);
+    for line in std::iter::once(&options.serial).chain(&options.console) {
+        match line {
+            LineChoice::Stdio => {}
+            LineChoice::Socket(path) => named.sockets.push(path),
+            LineChoice::File(path) => {
+                // Only what is there can be allowed. Where it cannot be made, whoever opens it says so.
+                let _ = File::options().create(true).append(true).open(path);
+                named.written.push(path);
+            }
         }
     }
     match &options.guest {
@@ -132,10 +139,12 @@ pub fn confine(options: &RunOptions, mut say: impl FnMut(&str)) -> Result<(), Sa
 /// cannot go on.
 pub fn run(options: RunOptions, mut say: impl FnMut(&str)) -> Result<End, RunError> {
     let (process, happened) = channel();
-    let (vm_events, guest_ended) = channel();
+    let (vm_events, guest_events) = channel();
     let broadcast = EventBroadcast::new();
-    let serial = SerialLine::open(&options.serial, options.reads_stdin)?;
-    let host = HostSide { boot: None, serial };
+    let line = |choice| Line::open(choice, options.reads_stdin);
+    let serial = line(&options.serial).map_err(RunError::Serial)?;
+    let console = options.console.as_ref().map(line).transpose().map_err(RunError::Console)?;
+    let host = HostSide { boot: None, serial, console };
     let monitor = Monitor::new(broadcast.clone(), process, vm_events.clone(), host.clone());
     monitor.protect(&options.security);
     let incoming = match options.guest {
@@ -176,11 +185,7 @@ pub fn run(options: RunOptions, mut say: impl FnMut(&str)) -> Result<End, RunErr
     let watcher = monitor.clone();
     thread::Builder::new()
         .name("guest-watch".to_owned())
-        .spawn(move || {
-            for VmEvent::Ended(how) in guest_ended {
-                watcher.guest_ended(how);
-            }
-        })
+        .spawn(move || watcher.watch(&guest_events))
         .map_err(RunError::Thread)?;
     if let Some(uri) = &incoming {
         let uri = monitor.listen(uri).map_err(RunError::Listen)?;

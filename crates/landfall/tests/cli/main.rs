@@ -14,6 +14,7 @@ mod drain;
 #[path = "../pvh/elf.rs"]
 mod elf;
 mod kernel;
+mod lines;
 mod migrate;
 mod monitor;
 mod needs;

@@ -6,6 +6,8 @@ use std::os::unix::net::UnixStream;
 
 use landfall_migrate::wire::{Encoder, HEADER_BYTES, Message};
 
+use serde_json::Value;
+
 use crate::rights;
 
 /// The kinds of messages, by their numbers on the wire: part of the protocol, and so not to change.
@@ -54,6 +56,18 @@ impl Frame {
 
     pub(crate) fn is(&self, tag: Tag) -> bool {
         u16::from_le_bytes([self.0[4], self.0[5]]) == tag as u16
+    }
+
+    /// With a payload that is JSON as `change` leaves it, and a checksum that says that all is well.
+    pub(crate) fn with_json(self, change: impl FnOnce(&mut Value)) -> Self {
+        let mut value = serde_json::from_slice(&self.0[HEADER_BYTES..]).unwrap();
+        change(&mut value);
+        let payload = serde_json::to_vec(&value).unwrap();
+        Self::of(&if self.is(Tag::State) {
+            Message::State(payload)
+        } else {
+            Message::Configuration(payload)
+        })
     }
 
     /// Without what goes along with it, as by something that passes on bytes alone.

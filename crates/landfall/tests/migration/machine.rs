@@ -322,6 +322,8 @@ pub(crate) struct How {
     pub(crate) channels: u8,
     pub(crate) encoding: PageEncoding,
     pub(crate) hand_over: bool,
+    /// Compares memory and state at both ends.
+    pub(crate) verify: bool,
 }
 
 /// Over a link that the guest outruns, so that it takes a while and does not arrive without throttling.
@@ -334,6 +336,7 @@ pub(crate) const NARROW: How = How {
     channels: 1,
     encoding: PageEncoding::None,
     hand_over: false,
+    verify: true,
 };
 
 /// Over a link that carries whatever the processors can.
@@ -354,7 +357,7 @@ impl How {
             downtime_limit: Some(self.max_downtime),
             time_limit: Some(self.time_limit.unwrap_or_default()),
             peer_timeout: Some(self.peer_timeout),
-            verify: Some(true),
+            verify: Some(self.verify),
             multifd_channels: Some(self.channels),
             encoding: Some(self.encoding),
             hand_over: Some(self.hand_over),

@@ -6,7 +6,7 @@ use landfall_migrate::report::Outcome;
 use landfall_migrate::wire::{Hello, Message};
 
 use crate::frame::{Frame, Tag};
-use crate::machine::{NARROW, landfall};
+use crate::machine::{How, NARROW, WIDE, landfall};
 use crate::pair::{BUSY, Guest, Pair, assert_ended};
 use crate::proxy::{Fault, Moment};
 
@@ -38,6 +38,33 @@ fn for_a_version_that_it_does_not_speak() {
     let report = pair.source.report();
     assert_ended(&report, Outcome::Failed, "the source speaks versions 7 to 9 of the protocol");
     pair.assert_unharmed();
+}
+
+/// A guest with something that a version yet to come might send.
+fn from_a_newer_landfall(frame: Frame) -> Frame {
+    frame.with_json(|told| {
+        let inside = if told.get("memory").is_some() { told } else { &mut told["devices"] };
+        inside["tpm"] = serde_json::json!({ "version": 2 });
+    })
+}
+
+#[test]
+fn for_a_part_of_the_guest_that_it_does_not_know() {
+    for (tag, name) in
+        [(Tag::Configuration, "would lose: tpm"), (Tag::State, "would lose: devices.tpm")]
+    {
+        let mut pair = Pair::of(BUSY);
+        let destination = pair.destination();
+        let fault = Fault::Replace(from_a_newer_landfall);
+        // A comparison of the two ends would find the change before anybody reads it.
+        let how = How { verify: false, ..WIDE };
+        let proxy = pair.migrate_with(&destination, how, Moment::first(tag), fault);
+        proxy.wait_until_struck();
+        let report = pair.source.report();
+        assert_ended(&report, Outcome::Failed, name);
+        assert_ended(&report, Outcome::Failed, "choose a destination with a newer version");
+        pair.assert_unharmed();
+    }
 }
 
 #[test]

@@ -1,11 +1,15 @@
 //! What a vCPU meets outside of memory.
 
 use std::fmt::Debug;
+use std::time::Duration;
 
+use landfall_qmp::BalloonStatistics;
 use serde::{Deserialize, Serialize};
 
 use super::serial::SavedSerial;
-use super::virtio::{DiskError, Flusher, NetError, SavedVirtio};
+use super::virtio::{
+    Ballooning, DiskError, Flusher, NetError, SavedBalloon, SavedConsole, SavedVirtio,
+};
 use crate::kvm::{KvmError, SavedChipset};
 use crate::vcpu::Ending;
 
@@ -56,6 +60,19 @@ pub trait Board: Debug + Send + Sync {
         Ok(())
     }
 
+    /// What the guest gives up of its memory, if it can be asked for some.
+    fn ballooning(&self) -> Option<&Ballooning> {
+        None
+    }
+
+    /// Tells the guest that it is asked for something else than before.
+    fn ballooning_changed(&self) {}
+
+    /// Has the guest asked how it uses its memory; `None` where it has not answered after `patience`.
+    fn balloon_statistics(&self, _patience: Duration) -> Option<BalloonStatistics> {
+        None
+    }
+
     /// What of the devices travels; they are stopped.
     ///
     /// # Errors
@@ -86,6 +103,12 @@ pub struct SavedDevices {
     /// The source of random numbers, where the machine has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub random: Option<SavedVirtio>,
+    /// The balloon, where the machine has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub balloon: Option<SavedBalloon>,
+    /// The console beside the serial port, where the machine has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub console: Option<SavedConsole>,
 }
 
 /// The saved devices do not fit.
@@ -105,11 +128,14 @@ pub enum DeviceStateError {
     /// Another number of network cards.
     #[error("the saved state has {0} network cards, the machine has {1}")]
     Cards(usize, usize),
-    /// With random numbers here, and without them there.
+    /// With a device here, and without it there.
     #[error(
-        "the saved state and the machine do not both have a source of random numbers; source and destination must run the same version of Landfall"
+        "the saved state and the machine do not both have {0}; source and destination must run the same version of Landfall"
     )]
-    Random,
+    OnlyOne(&'static str),
+    /// More than waits for a guest.
+    #[error("the saved console holds more that was typed than can wait for the guest")]
+    Console,
     /// The guest uses what this version does not have.
     #[error(
         "the guest uses features {0:#x} of a device that this version of Landfall does not have; move it to a newer one"

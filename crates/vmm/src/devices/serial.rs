@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use vm_superio::Trigger;
 use vm_superio::serial::{NoEvents, SerialState};
 
-use super::DeviceStateError;
+use super::{DeviceStateError, LineEnd};
 
 /// Raises a device's interrupt.
 pub trait Interrupt: Send + Sync {
@@ -31,14 +31,17 @@ impl Trigger for Line {
 
 /// The register with the bit that connects the port to itself.
 const MODEM_CONTROL: u8 = 4;
+const LOOP: u8 = 1 << 4;
 
 type Output = Box<dyn Write + Send>;
 type Registers = vm_superio::Serial<Line, NoEvents, Output>;
 
 struct State {
     registers: Registers,
-    /// The machine stands still, and nothing is received.
+    /// The machine stands still, and nothing is taken for it.
     stopped: bool,
+    /// What was received is saved, and nothing can be added.
+    saved: bool,
     /// The machine is no more.
     closed: bool,
 }
@@ -81,7 +84,7 @@ impl SerialPort {
     /// A port that writes to `output`, and raises `interrupt` if there is one.
     pub(crate) fn new(output: Output, interrupt: Option<Arc<dyn Interrupt>>) -> Self {
         let registers = Registers::new(Line(interrupt.clone()), output);
-        let state = State { registers, stopped: false, closed: false };
+        let state = State { registers, stopped: false, saved: false, closed: false };
         Self { state: Mutex::new(state), interrupt, changed: Condvar::new() }
     }
 
@@ -111,30 +114,16 @@ impl SerialPort {
         }
     }
 
-    /// Gives `bytes` to the guest. Waits while the guest has not read what came before or stands still; whether the
-    /// machine is still there.
-    pub(crate) fn receive(&self, mut bytes: &[u8]) -> bool {
-        let mut state = self.state();
-        while !bytes.is_empty() && !state.closed {
-            let taken =
-                if state.stopped { Ok(0) } else { state.registers.enqueue_raw_bytes(bytes) };
-            match taken {
-                Ok(count) if count > 0 => bytes = &bytes[count..],
-                // Full, stopped, or looped back to itself, which ends with a write to a register.
-                _ => state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
-            }
-        }
-        !state.closed
-    }
-
-    /// Nothing is received until [`SerialPort::start`].
+    /// Nothing is taken until [`SerialPort::start`].
     pub(crate) fn stop(&self) {
         self.state().stopped = true;
     }
 
-    /// Receives again.
+    /// Takes again.
     pub(crate) fn start(&self) {
-        self.state().stopped = false;
+        let mut state = self.state();
+        (state.stopped, state.saved) = (false, false);
+        drop(state);
         self.changed.notify_all();
     }
 
@@ -146,7 +135,9 @@ impl SerialPort {
 
     /// What of it travels.
     pub(crate) fn save(&self) -> SavedSerial {
-        let state = self.state().registers.state();
+        let mut state = self.state();
+        state.saved = true;
+        let state = state.registers.state();
         SavedSerial {
             divisor: [state.baud_divisor_low, state.baud_divisor_high],
             interrupt: [state.interrupt_enable, state.interrupt_identification],
@@ -178,6 +169,36 @@ impl SerialPort {
         state.registers = Registers::from_state(&registers, line(), NoEvents, before.into_writer())
             .map_err(|_| DeviceStateError::Serial)?;
         Ok(())
+    }
+}
+
+impl LineEnd for SerialPort {
+    fn wait_for_room(&self) -> Option<usize> {
+        let mut state = self.state();
+        loop {
+            if state.closed {
+                return None;
+            }
+            let room = state.registers.fifo_capacity();
+            // Looped back to itself it receives nothing, until a write to a register ends that.
+            if !state.stopped && room > 0 && state.registers.state().modem_control & LOOP == 0 {
+                return Some(room);
+            }
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn receive(&self, mut bytes: &[u8]) -> bool {
+        let mut state = self.state();
+        while !bytes.is_empty() && !state.closed {
+            let taken = if state.saved { Ok(0) } else { state.registers.enqueue_raw_bytes(bytes) };
+            match taken {
+                Ok(count) if count > 0 => bytes = &bytes[count..],
+                // Full, saved, or looped back to itself.
+                _ => state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+            }
+        }
+        !state.closed
     }
 }
 

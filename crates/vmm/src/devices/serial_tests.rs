@@ -53,26 +53,34 @@ fn more_than_the_buffer_holds_arrives_in_order_as_the_guest_reads() {
 }
 
 #[test]
-fn a_stopped_port_receives_nothing_until_it_is_started_again() {
+fn a_stopped_port_asks_for_nothing_and_receives_only_what_was_asked_for_before() {
     let port = port();
+    assert_eq!(port.wait_for_room(), Some(64));
     port.stop();
+    assert!(port.receive(b"x"));
+    assert_eq!(port.save().received, b"x");
     let (done, finished) = channel();
-    let typist = Arc::clone(&port);
-    let thread = thread::spawn(move || done.send(typist.receive(b"x")).unwrap());
-    let saved = port.save();
-    assert!(saved.received.is_empty());
+    let [asking, typing] = [Arc::clone(&port), Arc::clone(&port)];
+    let asking = thread::spawn(move || asking.wait_for_room());
+    let typing = thread::spawn(move || done.send(typing.receive(b"y")).unwrap());
+    // Saved is saved.
+    assert_eq!(port.save().received, b"x");
     port.start();
     assert!(finished.recv().unwrap());
-    thread.join().unwrap();
-    assert_eq!(port.save().received, b"x");
+    typing.join().unwrap();
+    assert!(matches!(asking.join().unwrap(), Some(62..=63)));
+    assert_eq!(port.save().received, b"xy");
 }
 
 #[test]
 fn who_waits_for_a_machine_that_goes_is_let_go() {
     let port = port();
     port.stop();
-    let typist = Arc::clone(&port);
-    let thread = thread::spawn(move || typist.receive(b"x"));
+    port.save();
+    let [asking, typing] = [Arc::clone(&port), Arc::clone(&port)];
+    let asking = thread::spawn(move || asking.wait_for_room());
+    let typing = thread::spawn(move || typing.receive(b"x"));
     port.close();
-    assert!(!thread.join().unwrap());
+    assert_eq!(asking.join().unwrap(), None);
+    assert!(!typing.join().unwrap());
 }

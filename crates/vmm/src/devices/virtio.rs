@@ -1,7 +1,11 @@
 //! Devices by the virtio standard, version 1.2: those that a guest's own drivers know, and that cost few exits.
 
 mod announcement;
+mod balloon;
+mod ballooning;
 mod block;
+mod configuration;
+mod console;
 mod device;
 mod disk;
 mod flusher;
@@ -14,6 +18,7 @@ mod saved;
 mod tap;
 #[cfg(test)]
 mod test_driver;
+mod typed;
 mod worker;
 
 use std::io;
@@ -25,7 +30,11 @@ use vm_memory::GuestMemoryMmap;
 use crate::memory::OwnWrites;
 
 pub(crate) use self::announcement::Announcement;
+pub(crate) use self::balloon::Balloon;
+pub use self::ballooning::Ballooning;
 pub(crate) use self::block::Block;
+use self::configuration::Configuration;
+pub(crate) use self::console::Console;
 pub(crate) use self::device::VirtioDevice;
 pub use self::disk::{Disk, DiskChoice, DiskError, ParseDiskError};
 pub use self::flusher::Flusher;
@@ -33,8 +42,9 @@ pub use self::mac::{Mac, ParseMacError};
 pub(crate) use self::net::Net;
 pub use self::port::Port;
 pub(crate) use self::random::Random;
-pub use self::saved::{SavedQueue, SavedVirtio};
+pub use self::saved::{SavedBalloon, SavedConsole, SavedQueue, SavedVirtio};
 pub use self::tap::{NetChoice, NetError, ParseNetError};
+pub(crate) use self::typed::Typed;
 
 /// Guest memory in which every write of a device is noted.
 pub(crate) type DeviceMemory = GuestMemoryMmap<OwnWrites>;
@@ -58,6 +68,9 @@ pub(crate) enum Malformed {
     /// Less in it than a request has.
     #[error("a request is too short")]
     Short(#[from] io::Error),
+    /// More in it than a request has: this many bytes.
+    #[error("a request of {0} bytes is too long")]
+    Long(usize),
 }
 
 /// What a device does, apart from how it is reached.
@@ -69,7 +82,7 @@ pub(crate) trait Model: Send {
     fn features(&self) -> u64;
 
     /// What the guest can read of how the device is made.
-    fn configuration(&self) -> Vec<u8>;
+    fn configuration(&self) -> Arc<dyn Configuration>;
 
     /// How many queues it has.
     fn queues(&self) -> usize {

@@ -10,7 +10,7 @@ use landfall_migrate::machine::DirtyLog;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::{DirtyLogChoice, VmError, VmEvent};
+use super::{DirtyLogChoice, VmError, VmEvent, form};
 use crate::devices::{Board, ProbeBoard, SavedDevices};
 use crate::kvm::{DirtyTracking, KvmCpu, KvmError, KvmVm, LongModeEntry, has_dirty_ring};
 use crate::memory::GuestRam;
@@ -21,9 +21,12 @@ use crate::vcpu::{Cpu, Gate, VcpuThread};
 
 /// A machine's whole state but its memory, as it travels.
 #[derive(Debug, Serialize, Deserialize)]
-struct Saved<S> {
-    devices: SavedDevices,
-    vcpus: Vec<S>,
+pub(super) struct Saved<S> {
+    /// In which form the rest is.
+    #[serde(default = "form::first_form")]
+    pub(super) form: u32,
+    pub(super) devices: SavedDevices,
+    pub(super) vcpus: Vec<S>,
 }
 
 /// The vCPU threads of a machine, whatever their make.
@@ -40,12 +43,12 @@ where
 {
     fn save(&self, devices: SavedDevices) -> Result<Vec<u8>, VmError> {
         let vcpus = self.0.iter().map(|thread| thread.cpu().save()).collect::<Result<Vec<_>, _>>();
-        let saved = Saved { devices, vcpus: vcpus.map_err(VmError::Cpu)? };
-        serde_json::to_vec(&saved).map_err(VmError::State)
+        let saved = Saved { form: form::FORM, devices, vcpus: vcpus.map_err(VmError::Cpu)? };
+        serde_json::to_vec(&saved).map_err(VmError::Unwritten)
     }
 
     fn load(&self, state: &[u8]) -> Result<SavedDevices, VmError> {
-        let saved: Saved<C::State> = serde_json::from_slice(state).map_err(VmError::State)?;
+        let saved: Saved<C::State> = form::read(state).map_err(VmError::State)?;
         if saved.vcpus.len() != self.0.len() {
             return Err(VmError::Vcpus(saved.vcpus.len(), self.0.len()));
         }

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use super::FormError;
 use crate::devices::{DeviceStateError, DiskError, NetError};
 use crate::kvm::KvmError;
 use crate::memory::MemoryError;
@@ -55,6 +56,21 @@ pub enum VmError {
         "this host's processor lacks what the guest has seen on its own: {0}; choose a host that has it, or start the guest where it is missing"
     )]
     Lacking(String),
+    /// The guest has no balloon.
+    #[error(
+        "the guest has no balloon, and cannot be asked for memory; only one with a kernel has it, from its start on"
+    )]
+    NoBalloon,
+    /// The guest did not answer.
+    #[error(
+        "the guest does not say how it uses its memory; it must run, and have loaded its driver for balloons (virtio_balloon)"
+    )]
+    NoStatistics,
+    /// A migration or a snapshot holds the guest.
+    #[error(
+        "the guest is stopped for the switchover of its migration, or for a snapshot; ask again when that is over"
+    )]
+    Held,
     /// Only a probe checks itself.
     #[error("only a probe guest can be checked; look into other guests with their own means")]
     NoProbe,
@@ -72,11 +88,17 @@ pub enum VmError {
     /// The devices' state.
     #[error(transparent)]
     Devices(#[from] DeviceStateError),
-    /// The state came from another version or another machine.
+    /// The configuration of a guest that is to come in.
+    #[error("the guest's configuration is not taken")]
+    Configuration(#[source] FormError),
+    /// The state of a guest that has come in.
+    #[error("the guest's state is not taken")]
+    State(#[source] FormError),
+    /// The state has no form in JSON.
     #[error(
-        "the saved state cannot be read; source and destination must run the same version of Landfall"
+        "the state of the guest cannot be written; this is a mistake in Landfall, please report it"
     )]
-    State(#[source] serde_json::Error),
+    Unwritten(#[source] serde_json::Error),
     /// The state has another number of vCPUs.
     #[error("the saved state has {0} vCPUs, the machine has {1}")]
     Vcpus(usize, usize),

@@ -7,13 +7,11 @@ use crate::pc::Processor;
 use crate::probe::Workload;
 
 /// What a guest is.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Guest {
     /// The probe, and what it does.
-    #[serde(rename = "workload")]
     Probe(Workload),
     /// A kernel in a PC.
-    #[serde(rename = "kernel")]
     Kernel(KernelGuest),
 }
 
@@ -32,4 +30,15 @@ pub struct KernelGuest {
     /// Whether it has a source of random numbers. Guests of earlier versions have none.
     #[serde(default)]
     pub random: bool,
+    /// Whether it can be asked for memory. Guests of earlier versions cannot.
+    #[serde(default, skip_serializing_if = "is_not")]
+    pub balloon: bool,
+    /// Whether it has a console beside the serial port.
+    #[serde(default, skip_serializing_if = "is_not")]
+    pub console: bool,
+}
+
+/// What a guest does not have is left out, so that versions which do not know it take the guest.
+fn is_not(has: &bool) -> bool {
+    !has
 }

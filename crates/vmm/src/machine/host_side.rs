@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::devices::SerialLine;
+use crate::devices::Line;
 use crate::pc::BootFiles;
 
 /// What a machine has of the host that it is on. It does not travel: a destination has its own.
@@ -11,5 +11,7 @@ pub struct HostSide {
     /// What a new guest is booted from.
     pub boot: Option<BootFiles>,
     /// The other end of the serial port.
-    pub serial: Arc<SerialLine>,
+    pub serial: Arc<Line>,
+    /// The other end of the console, if it leads anywhere.
+    pub console: Option<Arc<Line>>,
 }

@@ -7,7 +7,7 @@ use landfall_converge::Bytes;
 use landfall_migrate::machine::{Destination, Host, MachineError, MemoryFile};
 
 use super::assembly::Contents;
-use super::{Configuration, HostSide, Movable, Vm, VmEvent};
+use super::{Configuration, HostSide, Movable, Vm, VmError, VmEvent, form};
 use crate::memory::{GuestRam, MemoryError};
 
 /// Builds machines as a source asks for them.
@@ -45,7 +45,8 @@ impl IncomingHost {
         configuration: &[u8],
         ram: impl FnOnce(Bytes) -> Result<GuestRam, MemoryError>,
     ) -> Result<Box<dyn Destination>, MachineError> {
-        let configuration: Configuration = serde_json::from_slice(configuration)?;
+        let configuration: Configuration =
+            form::read(configuration).map_err(VmError::Configuration)?;
         // One that failed half-way must give its memory back before the next takes its own.
         self.built = None;
         let ram = ram(configuration.memory)?;

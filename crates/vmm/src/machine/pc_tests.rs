@@ -7,8 +7,8 @@ use landfall_converge::Bytes;
 use landfall_migrate::machine::{Destination, GuestMemory, Host, PageIndex, Source};
 
 use super::*;
-use crate::devices::SerialLine;
-use crate::pc::{BootFiles, PcBoard};
+use crate::devices::Line;
+use crate::pc::{BootFiles, PcBoard, PcDevices};
 use crate::probe::Workload;
 
 const MEMORY: Bytes = Bytes(32 << 20);
@@ -32,11 +32,17 @@ impl Bare {
     }
 
     pub(super) fn machine(&self) -> (Arc<Vm>, std::sync::mpsc::Receiver<VmEvent>) {
+        self.machine_with(KernelGuest::default())
+    }
+
+    fn machine_with(&self, guest: KernelGuest) -> (Arc<Vm>, std::sync::mpsc::Receiver<VmEvent>) {
         let kernel = self.folder.path().join("kernel");
         let boot = Some(BootFiles { kernel, ..BootFiles::default() });
         let (events, received) = std::sync::mpsc::channel();
         let host = HostSide { boot, ..HostSide::default() };
-        (Vm::on(&host, configuration(MachineKind::Kvm), &events).unwrap(), received)
+        let wanted =
+            Configuration { guest: Guest::Kernel(guest), ..configuration(MachineKind::Kvm) };
+        (Vm::on(&host, wanted, &events).unwrap(), received)
     }
 
     /// Waits until every vCPU has been over its pages once more.
@@ -123,6 +129,74 @@ fn a_pc_goes_on_in_another_process_where_it_stopped() {
 }
 
 #[test]
+fn a_guest_of_the_version_before_goes_on_here() {
+    if !has_kvm() {
+        return;
+    }
+    let bare = Bare::new();
+    let (vm, _events) = bare.machine();
+    vm.resume().unwrap();
+    bare.run_a_lap(&vm);
+    vm.pause().unwrap();
+    let mut source = Movable::new(Arc::clone(&vm));
+    let as_before = |bytes: Vec<u8>| {
+        let mut value: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+        assert!(value.as_object_mut().unwrap().remove("form").is_some());
+        serde_json::to_vec(&value).unwrap()
+    };
+    let (told, state) =
+        (as_before(Source::configuration(&source)), as_before(source.save_here().unwrap()));
+    let mut host = IncomingHost::new(std::sync::mpsc::channel().0);
+    let mut destination = host.take_over(&told, source.memory_files().unwrap()).unwrap();
+    destination.load(&state).unwrap();
+    destination.resume().unwrap();
+    drop((source, vm));
+    let arrived = host.machine().unwrap();
+    bare.run_a_lap(&arrived);
+    arrived.pause().unwrap();
+    assert_eq!(bare.integrity(&arrived), "ok");
+}
+
+#[test]
+fn a_pc_with_a_balloon_and_a_console_takes_both_with_it() {
+    if !has_kvm() {
+        return;
+    }
+    let bare = Bare::new();
+    let guest = KernelGuest { balloon: true, console: true, ..KernelGuest::default() };
+    let (vm, _events) = bare.machine_with(guest);
+    assert_eq!(vm.kept_memory().unwrap(), MEMORY);
+    vm.ask_to_keep(Bytes(24 << 20)).unwrap();
+    let mut source = Movable::new(Arc::clone(&vm));
+    vm.hold().unwrap();
+    // It would be told only at one of the two ends.
+    assert!(matches!(vm.ask_to_keep(Bytes(8 << 20)), Err(VmError::Held)));
+    let state = source.save().unwrap();
+    let told: serde_json::Value = serde_json::from_slice(&Source::configuration(&source)).unwrap();
+    assert_eq!(
+        (&told["kernel"]["balloon"], &told["kernel"]["console"]),
+        (&true.into(), &true.into())
+    );
+    let mut host = IncomingHost::new(std::sync::mpsc::channel().0);
+    let mut destination = host.build(&serde_json::to_vec(&told).unwrap()).unwrap();
+    destination.load(&state).unwrap();
+    let again = Movable::new(host.machine().unwrap()).save().unwrap();
+    let devices = |state: &[u8]| {
+        let state: serde_json::Value = serde_json::from_slice(state).unwrap();
+        (state["devices"]["balloon"].clone(), state["devices"]["console"].clone())
+    };
+    assert_eq!(devices(&state), devices(&again));
+    assert_eq!(devices(&state).0["asked"], (8 << 20) / 4096);
+    // A machine without them does not take the guest, and says for want of what.
+    let mut bare_state: serde_json::Value = serde_json::from_slice(&state).unwrap();
+    bare_state["devices"].as_object_mut().unwrap().remove("balloon");
+    let error = destination.load(&serde_json::to_vec(&bare_state).unwrap()).unwrap_err();
+    assert!(error.to_string().contains("a balloon"), "{error}");
+    let (vm, _events) = bare.machine();
+    assert!(matches!(vm.kept_memory(), Err(VmError::NoBalloon)));
+}
+
+#[test]
 fn a_state_without_interrupt_controllers_is_refused() {
     if !has_kvm() {
         return;
@@ -183,8 +257,9 @@ fn the_registers_of_a_pc_end_the_guest_and_its_serial_port_speaks() {
         crate::kvm::KvmVm::new(Arc::clone(&ram), crate::kvm::DirtyTracking::Bitmap).unwrap();
     vm.add_chipset().unwrap();
     let heard = Heard::default();
-    let line = Arc::new(SerialLine::to(Box::new(heard.clone())));
-    let board = PcBoard::new(&Arc::new(vm), &ram, &line, Vec::new(), Vec::new(), false).unwrap();
+    let serial = Arc::new(Line::to(Box::new(heard.clone())));
+    let wanted = PcDevices { serial, ..PcDevices::default() };
+    let board = PcBoard::new(&Arc::new(vm), &ram, wanted).unwrap();
     // Power-off is sleep type 5; another one, or no order to sleep, is nothing.
     assert_eq!(board.write_port(0x604, &[5 << 2 | 1 << 5]), Some(Ending::PowerOff));
     assert_eq!(board.write_port(0x604, &[3 << 2 | 1 << 5]), None);

@@ -9,7 +9,7 @@ use landfall_qmp::QmpError;
 use serde_json::{Value, json};
 
 use super::{Monitor, chain, failed};
-use crate::devices::SerialLine;
+use crate::devices::Line;
 use crate::machine::{HostSide, IncomingHost};
 
 impl Monitor {
@@ -23,8 +23,9 @@ impl Monitor {
     /// when there would be something in it, so that whatever runs here is left alone.
     pub(super) fn check_configuration(&self, configuration: &str) -> Result<Value, QmpError> {
         let (events, _nobody_listens) = channel();
-        let serial = Arc::new(SerialLine::to(Box::new(io::sink())));
-        let mut host = IncomingHost::on(HostSide { boot: None, serial }, events);
+        let nowhere = Arc::new(Line::to(Box::new(io::sink())));
+        let (serial, console) = (Arc::clone(&nowhere), Some(nowhere));
+        let mut host = IncomingHost::on(HostSide { boot: None, serial, console }, events);
         let built = host.build(configuration.as_bytes());
         built.map(|_| json!({})).map_err(|error| QmpError::generic(chain(&*error)))
     }

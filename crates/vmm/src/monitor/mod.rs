@@ -1,11 +1,13 @@
 //! The monitor: answers QMP for one machine, and runs its migrations.
 
+mod balloon;
 mod check;
 mod dirty_rate;
 mod incoming;
 mod migration;
 mod outgoing;
 mod snapshot;
+mod watching;
 
 use std::path::Path;
 use std::sync::mpsc::Sender;
@@ -297,6 +299,9 @@ impl Handler for Monitor {
             Command::Cont => self.cont(),
             Command::SystemPowerdown => Err(QmpError::generic("The machine has no power button")),
             Command::Quit => Ok(self.quit()),
+            Command::Balloon { value } => self.balloon(value),
+            Command::QueryBalloon => self.query_balloon(),
+            Command::QueryBalloonStats => self.query_balloon_stats(),
             Command::MigrateSetCapabilities(changes) => {
                 let mut state = self.state();
                 state.capabilities = state.capabilities.with(&changes)?;

@@ -107,7 +107,8 @@ fn virtio_device(number: usize) -> Option<Vec<u8>> {
     let memory = Memory32Fixed::new(true, address, DEVICE_ROOM);
     let line = Interrupt::new(true, true, false, false, line);
     let resources = Name::new(Path::new("_CRS"), &ResourceTemplate::new(vec![&memory, &line]));
-    let name = format!("VIO{number}");
+    // A name has four letters.
+    let name = format!("VIO{number:X}");
     let device = Device::new(Path::new(&name), vec![&identity, &unique, &resources]);
     Some(bytes(&Scope::new(Path::new("_SB_"), vec![&device])))
 }

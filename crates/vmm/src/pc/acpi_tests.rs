@@ -62,12 +62,12 @@ fn as_many_processors_as_a_pc_can_have_fit() {
 }
 
 #[test]
-fn as_many_devices_as_a_pc_can_have_fit_with_one_for_random_numbers() {
+fn as_many_devices_as_a_pc_can_have_fit_with_random_numbers_a_balloon_and_a_console() {
     let ram = ram();
-    let most = super::super::MAX_DEVICES + 1;
+    let most = super::super::MAX_DEVICES + 3;
     let root = write_tables(&ram, 1, most).unwrap();
     let devices = table(&ram, number(&tables(&ram, root)[0][140..148]));
-    let names = (0..most).map(|device| format!("VIO{device}"));
+    let names = (0..most).map(|device| format!("VIO{device:X}"));
     assert!(names.into_iter().all(|name| devices.windows(4).any(|part| part == name.as_bytes())));
     assert!(matches!(write_tables(&ram, 1, most + 1), Err(AcpiError::TooLarge)));
 }

@@ -2,19 +2,40 @@
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use landfall_qmp::BalloonStatistics;
 
 use super::map::{
     DEVICE_ROOM, DEVICES, KEYBOARD_CONTROLLER_PORT, KEYBOARD_RESET, RESET_PORT, RESET_VALUE,
     SERIAL_LINE, SLEEP_CONTROL_PORT, SLEEP_STATUS_PORT, SOFT_OFF, device_place,
 };
 use crate::devices::{
-    Announcement, Block, Board, DeviceStateError, Disk, Flusher, Interrupt, Model, Net, Port,
-    Random, SavedDevices, SerialLine, SerialPort, VirtioDevice, serial_register,
+    Announcement, Balloon, Ballooning, Block, Board, Console, DeviceStateError, Disk, Flusher,
+    Interrupt, Line, LineEnd, Model, Net, Port, Random, SavedBalloon, SavedConsole, SavedDevices,
+    SerialPort, Typed, VirtioDevice, serial_register,
 };
 use crate::kvm::KvmVm;
 use crate::memory::GuestRam;
 use crate::vcpu::Ending;
+
+/// What a PC is to have on its board.
+#[derive(Debug, Default)]
+pub struct PcDevices {
+    /// Where the serial port leads.
+    pub serial: Arc<Line>,
+    /// Its disks.
+    pub disks: Vec<Arc<Disk>>,
+    /// Where its network cards meet the host.
+    pub ports: Vec<Arc<Port>>,
+    /// Whether it has a source of random numbers.
+    pub random: bool,
+    /// What its guest gives up of its memory, if it can be asked for some.
+    pub balloon: Option<Ballooning>,
+    /// Where its console leads, if it has one beside the serial port.
+    pub console: Option<Arc<Line>>,
+}
 
 /// The devices of the PC.
 #[derive(Debug)]
@@ -23,8 +44,11 @@ pub struct PcBoard {
     serial: Arc<SerialPort>,
     disks: Vec<Arc<Disk>>,
     ports: Vec<Arc<Port>>,
-    /// A device for each disk, then for each port, and then one for random numbers, if the machine has that.
+    /// A device for each disk, and then for each port.
     devices: Vec<VirtioDevice>,
+    random: Option<VirtioDevice>,
+    balloon: Option<(VirtioDevice, Arc<Ballooning>)>,
+    console: Option<(VirtioDevice, Arc<Typed>)>,
     /// Set where a guest has come from somewhere else, and the network has not been told.
     arrived: AtomicBool,
     announcement: Mutex<Option<Announcement>>,
@@ -35,53 +59,74 @@ fn boxed(model: impl Model + 'static) -> Box<dyn Model> {
 }
 
 /// One line into the interrupt controllers.
-struct Line {
+struct InterruptLine {
     vm: Arc<KvmVm>,
     number: u32,
 }
 
-impl Interrupt for Line {
+impl Interrupt for InterruptLine {
     fn raise(&self) -> io::Result<()> {
         self.vm.pulse(self.number).map_err(io::Error::other)
     }
 }
 
 impl PcBoard {
-    /// The devices of `vm`, which has its chipset already and `ram` as its memory, with `line` at the other end of the
-    /// serial port, and `random` numbers for it or none.
+    /// The `wanted` devices of `vm`, which has its chipset already and `ram` as its memory.
     ///
     /// # Errors
     /// When there are more disks and ports than lines for them, or the system gives no threads.
-    pub fn new(
-        vm: &Arc<KvmVm>,
-        ram: &Arc<GuestRam>,
-        line: &Arc<SerialLine>,
-        disks: Vec<Arc<Disk>>,
-        ports: Vec<Arc<Port>>,
-        random: bool,
-    ) -> io::Result<Self> {
-        let interrupt = Arc::new(Line { vm: Arc::clone(vm), number: SERIAL_LINE });
+    pub fn new(vm: &Arc<KvmVm>, ram: &Arc<GuestRam>, wanted: PcDevices) -> io::Result<Self> {
+        let PcDevices { serial: line, disks, ports, random, balloon, console } = wanted;
+        let interrupt = Arc::new(InterruptLine { vm: Arc::clone(vm), number: SERIAL_LINE });
         let serial = Arc::new(SerialPort::new(line.output(), Some(interrupt)));
         // Until the guest runs nothing is received.
         serial.stop();
-        line.connect(&serial);
+        line.connect(Arc::downgrade(&serial) as Weak<dyn LineEnd>);
+        let mut numbers = 0..;
+        // Each has the next address and line.
+        let mut device = |model: Box<dyn Model>| {
+            let place = numbers.next().and_then(device_place);
+            let (_, number) = place.ok_or(io::ErrorKind::InvalidInput)?;
+            let line = InterruptLine { vm: Arc::clone(vm), number };
+            VirtioDevice::new(model, ram, Arc::new(line))
+        };
         let blocks = disks.iter().enumerate();
         let blocks = blocks.map(|(number, disk)| boxed(Block::new(Arc::clone(disk), number)));
         let cards = ports.iter().map(|port| boxed(Net::new(Arc::clone(port))));
-        let device = |(number, model): (usize, Box<dyn Model>)| {
-            let (_, number_of_line) = device_place(number).ok_or(io::ErrorKind::InvalidInput)?;
-            let line = Line { vm: Arc::clone(vm), number: number_of_line };
-            VirtioDevice::new(model, ram, Arc::new(line))
-        };
-        let numbers = random.then(|| boxed(Random));
-        let devices = blocks
-            .chain(cards)
-            .chain(numbers)
-            .enumerate()
-            .map(device)
-            .collect::<io::Result<_>>()?;
-        let (arrived, announcement) = (AtomicBool::new(false), Mutex::new(None));
-        Ok(Self { vm: Arc::clone(vm), serial, disks, ports, devices, arrived, announcement })
+        let devices = blocks.chain(cards).map(&mut device).collect::<io::Result<_>>()?;
+        let random = random.then(|| device(boxed(Random))).transpose()?;
+        let balloon = balloon.map(|ballooning| {
+            let ballooning = Arc::new(ballooning);
+            let device = device(boxed(Balloon::new(ram, &ballooning)))?;
+            Ok::<_, io::Error>((device, ballooning))
+        });
+        let balloon = balloon.transpose()?;
+        let console = console.map(|line| {
+            let typed = Arc::new(Typed::default());
+            typed.stop();
+            let device = device(boxed(Console::new(&typed, line.output())))?;
+            line.connect(Arc::downgrade(&typed) as Weak<dyn LineEnd>);
+            Ok::<_, io::Error>((device, typed))
+        });
+        Ok(Self {
+            vm: Arc::clone(vm),
+            serial,
+            disks,
+            ports,
+            devices,
+            random,
+            balloon,
+            console: console.transpose()?,
+            arrived: AtomicBool::new(false),
+            announcement: Mutex::new(None),
+        })
+    }
+
+    /// All of them, in the order of their addresses.
+    fn all(&self) -> impl Iterator<Item = &VirtioDevice> {
+        let balloon = self.balloon.iter().map(|(device, _)| device);
+        let console = self.console.iter().map(|(device, _)| device);
+        self.devices.iter().chain(&self.random).chain(balloon).chain(console)
     }
 
     fn announcement(&self) -> MutexGuard<'_, Option<Announcement>> {
@@ -102,13 +147,14 @@ impl PcBoard {
     fn device(&self, address: u64) -> Option<(&VirtioDevice, u64)> {
         let behind = address.checked_sub(u64::from(DEVICES))?;
         let number = usize::try_from(behind / u64::from(DEVICE_ROOM)).ok()?;
-        Some((self.devices.get(number)?, behind % u64::from(DEVICE_ROOM)))
+        Some((self.all().nth(number)?, behind % u64::from(DEVICE_ROOM)))
     }
 }
 
 impl Drop for PcBoard {
     fn drop(&mut self) {
         self.serial.close();
+        self.console.iter().for_each(|(_, typed)| typed.close());
     }
 }
 
@@ -176,13 +222,28 @@ impl Board for PcBoard {
 
     fn start(&self) {
         self.serial.start();
-        self.devices.iter().for_each(VirtioDevice::start);
+        self.console.iter().for_each(|(_, typed)| typed.start());
+        self.all().for_each(VirtioDevice::start);
         self.announce();
     }
 
     fn stop(&self) {
         self.serial.stop();
-        self.devices.iter().for_each(VirtioDevice::stop);
+        self.console.iter().for_each(|(_, typed)| typed.stop());
+        self.all().for_each(VirtioDevice::stop);
+    }
+
+    fn ballooning(&self) -> Option<&Ballooning> {
+        self.balloon.as_ref().map(|(_, ballooning)| &**ballooning)
+    }
+
+    fn ballooning_changed(&self) {
+        self.balloon.iter().for_each(|(device, _)| device.configuration_changed());
+    }
+
+    fn balloon_statistics(&self, patience: Duration) -> Option<BalloonStatistics> {
+        let (device, ballooning) = self.balloon.as_ref()?;
+        ballooning.statistics(|| device.notify(), patience)
     }
 
     fn flush(&self) -> Result<(), DeviceStateError> {
@@ -190,14 +251,22 @@ impl Board for PcBoard {
     }
 
     fn save(&self) -> Result<SavedDevices, DeviceStateError> {
-        let (disks, others) = self.devices.split_at(self.disks.len());
-        let (cards, random) = others.split_at(self.ports.len());
+        let (disks, cards) = self.devices.split_at(self.disks.len());
         Ok(SavedDevices {
             serial: self.serial.save(),
-            chipset: Some(self.vm.save_chipset()?),
             disks: disks.iter().map(VirtioDevice::save).collect(),
             cards: cards.iter().map(VirtioDevice::save).collect(),
-            random: random.first().map(VirtioDevice::save),
+            random: self.random.as_ref().map(VirtioDevice::save),
+            balloon: self.balloon.as_ref().map(|(device, ballooning)| {
+                let (asked, actual) = ballooning.pages();
+                SavedBalloon { device: device.save(), asked, actual }
+            }),
+            console: self.console.as_ref().map(|(device, typed)| SavedConsole {
+                received: typed.save(),
+                device: device.save(),
+            }),
+            // Last: what came in until a line was saved has raised its interrupt.
+            chipset: Some(self.vm.save_chipset()?),
         })
     }
 
@@ -210,16 +279,39 @@ impl Board for PcBoard {
         if saved.cards.len() != cards {
             return Err(DeviceStateError::Cards(saved.cards.len(), cards));
         }
-        let all = saved.disks.iter().chain(&saved.cards).chain(&saved.random);
-        if all.clone().count() != self.devices.len() {
-            return Err(DeviceStateError::Random);
-        }
+        let random = both("a source of random numbers", &self.random, &saved.random)?;
+        let balloon = both("a balloon", &self.balloon, &saved.balloon)?;
+        let console = both("a console", &self.console, &saved.console)?;
         self.vm.load_chipset(chipset)?;
-        for (device, saved) in self.devices.iter().zip(all) {
+        for (device, saved) in self.devices.iter().zip(saved.disks.iter().chain(&saved.cards)) {
             device.load(saved)?;
+        }
+        if let Some((device, saved)) = random {
+            device.load(saved)?;
+        }
+        if let Some(((device, ballooning), saved)) = balloon {
+            device.load(&saved.device)?;
+            ballooning.set_pages((saved.asked, saved.actual));
+        }
+        if let Some(((device, typed), saved)) = console {
+            device.load(&saved.device)?;
+            typed.load(&saved.received)?;
         }
         self.arrived.store(true, Ordering::Release);
         self.serial.load(&saved.serial)
+    }
+}
+
+/// A device of the machine and its saved state, of which there are both or none.
+fn both<'a, T, S>(
+    name: &'static str,
+    here: &'a Option<T>,
+    saved: &'a Option<S>,
+) -> Result<Option<(&'a T, &'a S)>, DeviceStateError> {
+    match (here, saved) {
+        (Some(here), Some(saved)) => Ok(Some((here, saved))),
+        (None, None) => Ok(None),
+        _ => Err(DeviceStateError::OnlyOne(name)),
     }
 }
 

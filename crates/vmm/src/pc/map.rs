@@ -5,7 +5,7 @@ use std::ops::Range;
 /// More disks and network cards do not fit onto lines of their own.
 pub const MAX_DEVICES: usize = 8;
 const _: () = assert!(DEVICE_LINES.end - DEVICE_LINES.start == 8);
-const _: () = assert!(SERIAL_LINE != LAST_DEVICE_LINE);
+const _: () = assert!(OTHER_LINES.len() == 3);
 
 /// More do not fit into identifiers of a byte, of which one is for all and one for the I/O APIC.
 pub const MAX_VCPUS: usize = 254;
@@ -45,12 +45,13 @@ pub(super) const SERIAL_LINE: u32 = 4;
 pub(super) const DEVICES: u32 = 0xD000_0000;
 pub(super) const DEVICE_ROOM: u32 = 0x1000;
 pub(super) const DEVICE_LINES: Range<u32> = 16..24;
-/// Where there are as many disks and cards as there can be, one more device has this line.
-pub(super) const LAST_DEVICE_LINE: u32 = 11;
+/// The lines of those that come behind as many disks and cards as there can be: random numbers, the balloon and the console. No
+/// timer, keyboard, serial port or disk of an older PC has them.
+const OTHER_LINES: [u32; 3] = [11, 10, 9];
 
 /// The address of virtio device `number`, and its line.
 pub(super) fn device_place(number: usize) -> Option<(u32, u32)> {
-    let mut lines = (0..).zip(DEVICE_LINES.chain([LAST_DEVICE_LINE]));
+    let mut lines = (0..).zip(DEVICE_LINES.chain(OTHER_LINES));
     let (room, line) = lines.nth(number)?;
     Some((DEVICES + room * DEVICE_ROOM, line))
 }

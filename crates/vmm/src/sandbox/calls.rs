@@ -46,6 +46,8 @@ const LIFE: &[c_long] = &[
 
 /// Kicks and slices, and the other end of the serial port.
 const VCPU: &[c_long] = &[
+    libc::SYS_poll,
+    libc::SYS_ppoll,
     libc::SYS_rt_sigtimedwait,
     libc::SYS_sched_getattr,
     libc::SYS_sched_setattr,
@@ -55,7 +57,7 @@ const VCPU: &[c_long] = &[
     libc::SYS_timer_settime,
 ];
 
-/// Disks and taps, which are open already.
+/// Disks, taps and the other end of the console, which are open already.
 const DEVICE: &[c_long] = &[
     libc::SYS_epoll_ctl,
     libc::SYS_epoll_pwait,
@@ -63,12 +65,15 @@ const DEVICE: &[c_long] = &[
     libc::SYS_fdatasync,
     libc::SYS_fsync,
     libc::SYS_lseek,
+    libc::SYS_poll,
+    libc::SYS_ppoll,
     libc::SYS_pread64,
     libc::SYS_preadv,
     libc::SYS_pwrite64,
     libc::SYS_pwritev,
     libc::SYS_read,
     libc::SYS_readv,
+    libc::SYS_sendto,
 ];
 
 /// Monitor, migrations, snapshots: files, connections, threads.
@@ -111,8 +116,6 @@ const PROCESS: &[c_long] = &[
     libc::SYS_open,
     libc::SYS_openat,
     libc::SYS_pipe2,
-    libc::SYS_poll,
-    libc::SYS_ppoll,
     libc::SYS_preadv2,
     libc::SYS_prlimit64,
     libc::SYS_pwritev2,
@@ -144,10 +147,11 @@ const PROCESS: &[c_long] = &[
 
 /// The byte that tells KVM's requests from those of all other devices.
 const KVM_REQUESTS: u64 = 0xAE00;
-/// What else is asked of an open file: its kind of terminal, not to wait, to be closed on a change of program, a tap, and an
-/// interface by its name or number.
-const REQUESTS: [u64; 6] = [
+/// What else is asked of an open file: its kind of terminal, how much waits in it, not to wait, to be closed on a change of program, a
+/// tap, and an interface by its name or number.
+const REQUESTS: [u64; 7] = [
     libc::TCGETS,
+    libc::FIONREAD,
     libc::FIONBIO,
     libc::FIOCLEX,
     libc::TUNSETIFF,
@@ -166,7 +170,11 @@ pub(super) fn of_vcpus() -> Result<BpfProgram, SandboxError> {
 
 /// What a thread of a device may do.
 pub(super) fn of_devices() -> Result<BpfProgram, SandboxError> {
-    allowing(facing_a_guest(DEVICE)?)
+    let mut rules = facing_a_guest(DEVICE)?;
+    // Memory that a guest gives up is given back, and no file gets longer or shorter.
+    let hole = libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE;
+    rules.insert(libc::SYS_fallocate, vec![rule(1, Eq, hole.unsigned_abs().into())?]);
+    allowing(rules)
 }
 
 /// What the process as a whole may do.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use virtio_queue::DescriptorChain;
 
 use super::disk::{Disk, SECTOR};
-use super::{DeviceMemory, Malformed, Model};
+use super::{Configuration, DeviceMemory, Malformed, Model};
 
 /// The device's number in the standard.
 const BLOCK: u32 = 2;
@@ -99,8 +99,8 @@ impl Model for Block {
     }
 
     /// Only the size; all else belongs to features that are not offered.
-    fn configuration(&self) -> Vec<u8> {
-        self.disk.sectors().to_le_bytes().to_vec()
+    fn configuration(&self) -> Arc<dyn Configuration> {
+        Arc::new(self.disk.sectors().to_le_bytes().to_vec())
     }
 
     fn serve(

@@ -78,22 +78,34 @@ impl VirtioDevice {
     /// The guest reads from the device, `offset` bytes behind its beginning.
     pub(crate) fn read(&self, offset: u64, data: &mut [u8]) {
         data.fill(0);
-        if let Some(at) = offset.checked_sub(registers::CONFIGURATION) {
-            let from = usize::try_from(at).unwrap_or(usize::MAX);
-            let rest = self.shared.configuration.get(from..).unwrap_or_default();
-            data.iter_mut().zip(rest).for_each(|(byte, from)| *byte = *from);
+        if let Some(at) = configuration_offset(offset) {
+            self.shared.configuration.read(at, data);
         } else if data.len() == size_of::<u32>() {
             data.copy_from_slice(&self.shared.register(offset).to_le_bytes());
         }
     }
 
-    /// The guest writes to the device. What it may know of how the device is made cannot be written.
+    /// The guest writes to the device.
     pub(crate) fn write(&self, offset: u64, data: &[u8]) {
-        if let Ok(bytes) = data.try_into()
-            && offset < registers::CONFIGURATION
-        {
+        if let Some(at) = configuration_offset(offset) {
+            self.shared.configuration.write(at, data);
+        } else if let Ok(bytes) = data.try_into() {
             self.shared.set_register(offset, u32::from_le_bytes(bytes));
         }
+    }
+
+    /// Tells the guest that it finds something else in the configuration, if it knows the device already.
+    pub(crate) fn configuration_changed(&self) {
+        let is_known = lock(&self.shared.control).progress.is_ready();
+        if is_known {
+            self.shared.tell(registers::CHANGED);
+        }
+    }
+
+    /// There is something to do that did not come from the guest.
+    pub(crate) fn notify(&self) {
+        lock(&self.shared.control).notified = true;
+        self.shared.changed.notify_all();
     }
 
     /// Carries requests out from now on, beginning with those that wait already.
@@ -159,6 +171,12 @@ impl VirtioDevice {
     }
 }
 
+/// How far behind the beginning of the configuration `offset` is, if it is there.
+fn configuration_offset(offset: u64) -> Option<usize> {
+    let behind = offset.checked_sub(registers::CONFIGURATION)?;
+    Some(usize::try_from(behind).unwrap_or(usize::MAX))
+}
+
 impl Drop for VirtioDevice {
     fn drop(&mut self) {
         lock(&self.shared.control).closed = true;
@@ -190,6 +208,7 @@ impl Shared {
             }
             registers::INTERRUPTS => self.interrupts.load(Ordering::Acquire),
             registers::STATUS => progress.status,
+            registers::GENERATION => self.configuration.generation(),
             registers::SHARED_LOW | registers::SHARED_HIGH => u32::MAX,
             _ => 0,
         }

@@ -1,4 +1,6 @@
+use std::fs::File;
 use std::ops::Deref;
+use std::os::fd::{AsRawFd, FromRawFd};
 
 use landfall_converge::PAGE_SIZE;
 use landfall_migrate::machine::DirtySink;
@@ -135,6 +137,29 @@ fn what_cannot_be_done_is_told_to_the_guest() {
     assert_eq!(driver.request(0, 127, 512, true), 0, "the last sector");
     assert_eq!(driver.request(8, 0, 20, true), 0);
     assert_eq!(driver.bytes(DATA, 20), b"landfall-disk-3\0\0\0\0\0");
+}
+
+#[test]
+fn a_write_that_the_host_cannot_do_is_no_success_for_the_guest() {
+    let mut driver = DiskDriver::new(false);
+    // SAFETY: the name is a valid C string and the flags are known to the kernel.
+    let made = unsafe { libc::memfd_create(c"image".as_ptr(), libc::MFD_ALLOW_SEALING) };
+    // SAFETY: the descriptor was just made and nothing else owns it.
+    let image = unsafe { File::from_raw_fd(made) };
+    image.set_len(64 << 10).unwrap();
+    let path = format!("/proc/self/fd/{}", image.as_raw_fd()).into();
+    let choice = DiskChoice { path, read_only: false };
+    let disk = Arc::new(Disk::open(&choice).unwrap());
+    driver.driver = Driver::of(Block::new(disk, 0));
+    driver.driver.device.start();
+    driver.set_up();
+    assert_eq!(driver.request(1, 0, 512, false), 0);
+    // As a disk that has failed.
+    // SAFETY: a plain call on a descriptor that `image` owns; seals concern the file, no memory of ours.
+    let sealed = unsafe { libc::fcntl(image.as_raw_fd(), libc::F_ADD_SEALS, libc::F_SEAL_WRITE) };
+    assert_eq!(sealed, 0);
+    assert_eq!(driver.request(1, 0, 512, false), 1);
+    assert_eq!(driver.request(0, 0, 512, true), 0, "it can still be read");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use virtio_queue::DescriptorChain;
 
 use super::port::Port;
-use super::{DeviceMemory, Malformed, Model, Waker};
+use super::{Configuration, DeviceMemory, Malformed, Model, Waker};
 
 /// The device's number in the standard.
 const NETWORK: u32 = 1;
@@ -68,8 +68,8 @@ impl Model for Net {
         ADDRESS
     }
 
-    fn configuration(&self) -> Vec<u8> {
-        self.port.mac().bytes().to_vec()
+    fn configuration(&self) -> Arc<dyn Configuration> {
+        Arc::new(self.port.mac().bytes().to_vec())
     }
 
     fn queues(&self) -> usize {

@@ -1,10 +1,11 @@
 //! A source of random numbers, as the guest's driver for such sources knows it.
 
 use std::io::{self, Write as _};
+use std::sync::Arc;
 
 use virtio_queue::DescriptorChain;
 
-use super::{DeviceMemory, Malformed, Model};
+use super::{Configuration, DeviceMemory, Malformed, Model};
 
 /// The device's number in the standard.
 const ENTROPY: u32 = 4;
@@ -24,8 +25,8 @@ impl Model for Random {
         0
     }
 
-    fn configuration(&self) -> Vec<u8> {
-        Vec::new()
+    fn configuration(&self) -> Arc<dyn Configuration> {
+        Arc::new(Vec::new())
     }
 
     fn serve(

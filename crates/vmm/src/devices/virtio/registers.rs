@@ -29,6 +29,8 @@ pub(super) const USED_HIGH: u64 = 0x0A4;
 /// The length of memory that device and guest would share, of which there is none.
 pub(super) const SHARED_LOW: u64 = 0x0B0;
 pub(super) const SHARED_HIGH: u64 = 0x0B4;
+/// Another number whenever what the device is like has changed.
+pub(super) const GENERATION: u64 = 0x0FC;
 /// What the device is like begins here.
 pub(super) const CONFIGURATION: u64 = 0x100;
 

@@ -25,6 +25,26 @@ pub struct SavedVirtio {
     pub queues: Vec<SavedQueue>,
 }
 
+/// What of a balloon travels. Which pages are in it only the guest knows.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SavedBalloon {
+    /// As of every device.
+    pub device: SavedVirtio,
+    /// Pages that the guest is asked for.
+    pub asked: u32,
+    /// Pages that it has given up.
+    pub actual: u32,
+}
+
+/// What of a console travels.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SavedConsole {
+    /// As of every device.
+    pub device: SavedVirtio,
+    /// Typed and not yet read by the guest.
+    pub received: Vec<u8>,
+}
+
 /// What of a queue travels; its entries are in guest memory.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SavedQueue {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use virtio_queue::{Queue, QueueOwnedT as _, QueueT as _};
 
 use super::registers::{self, Progress};
-use super::{Malformed, Model, Waker};
+use super::{Configuration, Malformed, Model, Waker};
 use crate::devices::Interrupt;
 use crate::memory::GuestRam;
 
@@ -14,7 +14,7 @@ use crate::memory::GuestRam;
 pub(super) struct Shared {
     pub(super) kind: u32,
     pub(super) offered: u64,
-    pub(super) configuration: Vec<u8>,
+    pub(super) configuration: Arc<dyn Configuration>,
     pub(super) queues: u32,
     pub(super) ram: Arc<GuestRam>,
     pub(super) interrupt: Arc<dyn Interrupt>,
@@ -153,7 +153,7 @@ impl Shared {
     }
 
     /// Interrupts the guest.
-    fn tell(&self, why: u32) {
+    pub(super) fn tell(&self, why: u32) {
         self.interrupts.fetch_or(why, Ordering::AcqRel);
         if let Err(error) = self.interrupt.raise() {
             tracing::warn!("an interrupt of a device is lost: {error}");

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
 use super::{Contents, Parts, spawn};
-use crate::devices::{Disk, Port};
+use crate::devices::{Ballooning, Disk, Line, Port};
 use crate::kvm::{DirtyTracking, KvmCpu, KvmVm};
 use crate::machine::{HostSide, KernelGuest, VmError, VmEvent};
 use crate::memory::GuestRam;
-use crate::pc::{MAX_DEVICES, MAX_VCPUS, PcBoard, Processor, boot, features};
+use crate::pc::{MAX_DEVICES, MAX_VCPUS, PcBoard, PcDevices, Processor, boot, features};
 
 /// A PC with `vcpus` vCPUs; a new one has a kernel in it.
 pub(in crate::machine) fn machine(
@@ -39,8 +39,15 @@ pub(in crate::machine) fn machine(
     let mut vm = KvmVm::new(Arc::clone(ram), tracking)?;
     vm.add_chipset()?;
     let vm = Arc::new(vm);
-    let board = PcBoard::new(&vm, ram, &host.serial, disks, ports, guest.random);
-    let board = Arc::new(board.map_err(VmError::Thread)?);
+    let on_board = PcDevices {
+        serial: Arc::clone(&host.serial),
+        disks,
+        ports,
+        random: guest.random,
+        balloon: guest.balloon.then(|| balloon(ram, events)),
+        console: guest.console.then(|| console(host)),
+    };
+    let board = Arc::new(PcBoard::new(&vm, ram, on_board).map_err(VmError::Thread)?);
     let supported = vm.supported_cpuid()?;
     let seen_here = Processor::of(&features(&supported, 0, vcpus).ok_or(VmError::Features)?);
     if let Some(seen) = &guest.processor {
@@ -57,7 +64,8 @@ pub(in crate::machine) fn machine(
         .collect::<Result<Vec<_>, VmError>>()?;
     if contents == Contents::Fresh {
         let files = host.boot.as_ref().ok_or(VmError::NoKernel)?;
-        let entry = boot(files, ram, vcpus, devices + usize::from(guest.random))?;
+        let others = [guest.random, guest.balloon, guest.console].map(usize::from);
+        let entry = boot(files, ram, vcpus, devices + others.iter().sum::<usize>())?;
         for cpu in &cpus {
             cpu.set_as_firmware_does()?;
         }
@@ -68,4 +76,22 @@ pub(in crate::machine) fn machine(
     }
     let (vcpus, gates) = spawn(cpus, events)?;
     Ok(Parts { vcpus, gates, dirty_log: vm.dirty_log(), board, processor: Some(seen_here) })
+}
+
+/// What a guest with `ram` gives up of it.
+fn balloon(ram: &GuestRam, events: &Sender<VmEvent>) -> Ballooning {
+    let events = events.clone();
+    // Nobody listening means that the process is ending anyway.
+    let changed = move || drop(events.send(VmEvent::BalloonChanged));
+    Ballooning::new(ram.size(), Box::new(changed))
+}
+
+/// Where the console leads: nowhere for a guest that comes to a host where nobody has said.
+fn console(host: &HostSide) -> Arc<Line> {
+    host.console.clone().unwrap_or_else(|| {
+        tracing::warn!(
+            "the guest has a console, and it leads nowhere here; give the process --console"
+        );
+        Arc::new(Line::to(Box::new(std::io::sink())))
+    })
 }

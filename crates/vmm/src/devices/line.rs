@@ -1,20 +1,25 @@
-//! What is at the other end of a guest's serial port: a terminal, a file or a socket of this host.
+//! What is at the other end of a guest's serial port or console: a terminal, a file or a socket of this host.
+
+mod patient;
 
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 
-use super::SerialPort;
+use self::patient::Patient;
 
-/// Where a guest's serial port leads.
+/// So much is read at a time.
+const MOST_READ: usize = 256;
+
+/// Where a guest's serial port or console leads.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum SerialChoice {
+pub enum LineChoice {
     /// The standard streams of the process.
     #[default]
     Stdio,
@@ -24,24 +29,24 @@ pub enum SerialChoice {
     Socket(PathBuf),
 }
 
-/// Why a text names no end of a serial line.
+/// Why a text names no end of a line.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("'{0}' is no place for a serial port; write stdio, file:PATH or socket:PATH")]
-pub struct ParseSerialError(String);
+#[error("'{0}' is no place for a serial port or console; write stdio, file:PATH or socket:PATH")]
+pub struct ParseLineError(String);
 
-impl FromStr for SerialChoice {
-    type Err = ParseSerialError;
+impl FromStr for LineChoice {
+    type Err = ParseLineError;
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text.split_once(':') {
             None if text == "stdio" => Ok(Self::Stdio),
             Some(("file", path)) if !path.is_empty() => Ok(Self::File(path.into())),
             Some(("socket", path)) if !path.is_empty() => Ok(Self::Socket(path.into())),
-            _ => Err(ParseSerialError(text.to_owned())),
+            _ => Err(ParseLineError(text.to_owned())),
         }
     }
 }
 
-impl fmt::Display for SerialChoice {
+impl fmt::Display for LineChoice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Stdio => f.write_str("stdio"),
@@ -51,29 +56,38 @@ impl fmt::Display for SerialChoice {
     }
 }
 
-/// A serial line could not be opened.
+/// A line could not be opened.
 #[derive(Debug, thiserror::Error)]
-#[error("the guest's serial port cannot lead to {0}; choose another place with --serial")]
-pub struct SerialLineError(SerialChoice, #[source] io::Error);
+#[error("a serial port or console of the guest cannot lead to {0}; choose another place")]
+pub struct LineError(LineChoice, #[source] io::Error);
 
-/// The line to one guest's serial port. It outlives machines: a guest that comes in after another has the same.
-pub struct SerialLine {
+/// The guest's end of a line.
+pub trait LineEnd: Send + Sync {
+    /// Waits until the guest runs and has room for more: for how many bytes. `None` where the machine is gone.
+    fn wait_for_room(&self) -> Option<usize>;
+
+    /// Gives `bytes` to the guest, and waits if there is no room for them after all; whether the machine is still there.
+    fn receive(&self, bytes: &[u8]) -> bool;
+}
+
+/// The line to one guest's serial port or console. It outlives machines: a guest that comes in after another has the same.
+pub struct Line {
     output: Mutex<Box<dyn Write + Send>>,
-    port: Mutex<Weak<SerialPort>>,
-    /// There is another port at the guest's end.
+    end: Mutex<Option<Weak<dyn LineEnd>>>,
+    /// There is something else at the guest's end.
     connected: Condvar,
 }
 
-impl fmt::Debug for SerialLine {
+impl fmt::Debug for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SerialLine").finish_non_exhaustive()
+        f.debug_struct("Line").finish_non_exhaustive()
     }
 }
 
-impl Default for SerialLine {
+impl Default for Line {
     /// To the standard output stream, without input.
     fn default() -> Self {
-        Self::to(Box::new(io::stdout()))
+        Self::to(Box::new(Patient::stdout()))
     }
 }
 
@@ -81,40 +95,37 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl SerialLine {
+impl Line {
     /// A line to `output`, without input.
     #[must_use]
     pub fn to(output: Box<dyn Write + Send>) -> Self {
-        Self {
-            output: Mutex::new(output),
-            port: Mutex::new(Weak::new()),
-            connected: Condvar::new(),
-        }
+        Self { output: Mutex::new(output), end: Mutex::new(None), connected: Condvar::new() }
     }
 
     /// Opens the line to `choice`. The standard input stream is read only if `reads_stdin`.
     ///
     /// # Errors
     /// When the file or socket cannot be opened, or the system gives no thread.
-    pub fn open(choice: &SerialChoice, reads_stdin: bool) -> Result<Arc<Self>, SerialLineError> {
-        Self::opened(choice, reads_stdin).map_err(|error| SerialLineError(choice.clone(), error))
+    pub fn open(choice: &LineChoice, reads_stdin: bool) -> Result<Arc<Self>, LineError> {
+        Self::opened(choice, reads_stdin).map_err(|error| LineError(choice.clone(), error))
     }
 
-    fn opened(choice: &SerialChoice, reads_stdin: bool) -> io::Result<Arc<Self>> {
+    fn opened(choice: &LineChoice, reads_stdin: bool) -> io::Result<Arc<Self>> {
         match choice {
-            SerialChoice::Stdio => {
+            LineChoice::Stdio => {
                 let line = Arc::new(Self::default());
                 if reads_stdin {
                     let line = Arc::clone(&line);
-                    spawn(move || line.deliver(&mut io::stdin()))?;
+                    let mut input = File::from(io::stdin().as_fd().try_clone_to_owned()?);
+                    spawn(move || line.deliver(&mut input))?;
                 }
                 Ok(line)
             }
-            SerialChoice::File(path) => {
+            LineChoice::File(path) => {
                 let file = File::options().create(true).append(true).open(path)?;
-                Ok(Arc::new(Self::to(Box::new(file))))
+                Ok(Arc::new(Self::to(Box::new(Patient::of(file)))))
             }
-            SerialChoice::Socket(path) => {
+            LineChoice::Socket(path) => {
                 let listener = listen(path)?;
                 let client = Arc::new(Mutex::new(None));
                 let line = Arc::new(Self::to(Box::new(ToClient(Arc::clone(&client)))));
@@ -125,22 +136,29 @@ impl SerialLine {
         }
     }
 
-    /// What a guest's serial port is to write to.
+    /// What the guest is to write to.
     pub(crate) fn output(self: &Arc<Self>) -> Box<dyn Write + Send> {
         Box::new(ToLine(Arc::clone(self)))
     }
 
-    /// Puts `port` at the guest's end of the line.
-    pub(crate) fn connect(&self, port: &Arc<SerialPort>) {
-        *lock(&self.port) = Arc::downgrade(port);
+    /// Puts `end` at the guest's end of the line.
+    pub(crate) fn connect(&self, end: Weak<dyn LineEnd>) {
+        *lock(&self.end) = Some(end);
         self.connected.notify_all();
     }
 
-    /// Gives all that comes from `input` to whichever guest is there, until `input` ends.
-    fn deliver(&self, input: &mut impl Read) {
-        let mut bytes = [0; 256];
+    /// Gives all that comes from `input` to whichever guest is there, until `input` ends. What no guest has room for is
+    /// left where it is: a guest that is stopped and goes somewhere else has all that was read for it.
+    fn deliver<I: Read + AsFd>(&self, input: &mut I) {
+        let mut bytes = [0; MOST_READ];
         loop {
-            match input.read(&mut bytes) {
+            let room = match waiting_in(input.as_fd()) {
+                // Its end, or something that does not tell.
+                Ok(0) => MOST_READ,
+                Ok(_) => self.room().min(MOST_READ),
+                Err(_) => return,
+            };
+            match input.read(&mut bytes[..room]) {
                 Ok(0) => return,
                 Ok(count) => self.give(&bytes[..count]),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -149,19 +167,34 @@ impl SerialLine {
         }
     }
 
+    /// Waits until a guest has room: for how many bytes.
+    fn room(&self) -> usize {
+        self.with_guest(|end| end.wait_for_room())
+    }
+
     /// Waits for a guest if there is none.
     fn give(&self, bytes: &[u8]) {
-        let mut connected = lock(&self.port);
+        self.with_guest(|end| end.receive(bytes).then_some(()));
+    }
+
+    /// What `ask` gets of the guest that is there, or of the next one that gives something.
+    fn with_guest<T>(&self, ask: impl Fn(&dyn LineEnd) -> Option<T>) -> T {
+        let mut connected = lock(&self.end);
         loop {
-            if let Some(port) = connected.upgrade() {
+            if let Some(end) = connected.as_ref().and_then(Weak::upgrade) {
+                let asked = connected.clone();
                 drop(connected);
-                if port.receive(bytes) {
-                    return;
+                if let Some(value) = ask(&*end) {
+                    return value;
                 }
-                // The next machine gets it, once there is one.
-                drop(port);
-                connected = lock(&self.port);
-                if connected.strong_count() > 0 {
+                // That machine is no more.
+                drop(end);
+                connected = lock(&self.end);
+                let is_same = match (&asked, &*connected) {
+                    (Some(before), Some(now)) => before.ptr_eq(now),
+                    _ => false,
+                };
+                if !is_same {
                     continue;
                 }
             }
@@ -178,6 +211,25 @@ impl SerialLine {
             *lock(client) = None;
         }
     }
+}
+
+/// Waits until `input` has something, or has ended: how many bytes can be read.
+fn waiting_in(input: BorrowedFd<'_>) -> io::Result<usize> {
+    loop {
+        let mut watched = libc::pollfd { fd: input.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+        // SAFETY: one structure, which lives for as long as the call lasts; the descriptor is borrowed.
+        if unsafe { libc::poll(&raw mut watched, 1, -1) } > 0 {
+            break;
+        }
+        let error = io::Error::last_os_error();
+        if error.kind() != io::ErrorKind::Interrupted {
+            return Err(error);
+        }
+    }
+    let mut count: libc::c_int = 0;
+    // SAFETY: the descriptor is borrowed, and the request writes one number, which lives for as long as the call lasts.
+    let asked = unsafe { libc::ioctl(input.as_raw_fd(), libc::FIONREAD, &raw mut count) };
+    Ok(if asked == 0 { usize::try_from(count).unwrap_or(0) } else { 0 })
 }
 
 fn spawn(work: impl FnOnce() + Send + 'static) -> io::Result<()> {
@@ -198,7 +250,7 @@ fn listen(path: &Path) -> io::Result<UnixListener> {
     })
 }
 
-struct ToLine(Arc<SerialLine>);
+struct ToLine(Arc<Line>);
 
 impl Write for ToLine {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -236,5 +288,5 @@ impl Write for ToClient {
 }
 
 #[cfg(test)]
-#[path = "serial_line_tests.rs"]
+#[path = "line_tests.rs"]
 mod tests;
