@@ -35,7 +35,7 @@ impl Content {
             let (mut page, end) = (range.start.max(first), range.end);
             while page < end {
                 let pages = (RUN_PAGES - page % RUN_PAGES).min(end - page);
-                if self != Self::Half || page / RUN_PAGES % 2 == 0 {
+                if self != Self::Half || (page / RUN_PAGES).is_multiple_of(2) {
                     memory.write_pages(PageIndex(page), &bytes(self, page, pages))?;
                 }
                 page += pages;
