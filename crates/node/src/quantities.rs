@@ -44,7 +44,7 @@ pub fn in_ms(time: Duration) -> f64 {
     time.as_secs_f64() * 1000.0
 }
 
-/// Milliseconds for people: `0.8 ms`, `212 ms`, `2.31 s`, `1 min 5 s`.
+/// Milliseconds for people: `0.8 ms`, `212 ms`, `2.31 s`, `1 min 5 s`, `15 min`, `2 h 30 min`.
 #[must_use]
 pub fn milliseconds(ms: f64) -> String {
     if ms < 9.95 {
@@ -57,7 +57,14 @@ pub fn milliseconds(ms: f64) -> String {
         format!("{:.1} s", ms / 1000.0)
     } else {
         let seconds = (ms / 1000.0).round();
-        format!("{:.0} min {:.0} s", (seconds / 60.0).floor(), seconds % 60.0)
+        let minutes = (seconds / 60.0).floor();
+        let hours = (minutes / 60.0).floor();
+        match (hours, minutes % 60.0, seconds % 60.0) {
+            (0.0, minutes, 0.0) => format!("{minutes:.0} min"),
+            (0.0, minutes, seconds) => format!("{minutes:.0} min {seconds:.0} s"),
+            (hours, 0.0, _) => format!("{hours:.0} h"),
+            (hours, minutes, _) => format!("{hours:.0} h {minutes:.0} min"),
+        }
     }
 }
 

@@ -31,6 +31,9 @@ fn milliseconds_are_shown_at_a_readable_scale() {
         (2_310.0, "2.31 s"),
         (12_340.0, "12.3 s"),
         (65_000.0, "1 min 5 s"),
+        (900_000.0, "15 min"),
+        (7_200_000.0, "2 h"),
+        (9_029_000.0, "2 h 30 min"),
     ] {
         assert_eq!(milliseconds(ms), text);
     }

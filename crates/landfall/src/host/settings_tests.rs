@@ -43,7 +43,7 @@ fn settings_are_told_in_one_line() {
     let settings = Settings::default();
     assert_eq!(
         text(&settings),
-        "throttle up to 99 %, downtime 300 ms, the node's share of bandwidth, gives up after 15 min 0 s"
+        "throttle up to 99 %, downtime 300 ms, the node's share of bandwidth, gives up after 15 min"
     );
     let settings = Settings { auto_converge: false, time_limit_ms: None, ..settings };
     let settings = Settings { bandwidth_bytes_per_second: Some(125_000_000), ..settings };

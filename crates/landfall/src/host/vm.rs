@@ -1,4 +1,4 @@
-//! `landfall vm list`, `show`, `start`, `stop`, `adopt` and `forget`: the machines of a node.
+//! `landfall vm list`, `show`, `start`, `stop`, `adopt`, `set` and `forget`: the machines of a node.
 
 use std::fs;
 use std::io::{self, Read, Write};
@@ -8,9 +8,11 @@ use std::sync::Arc;
 use clap::{Args, Subcommand};
 use landfall_converge::Throttle;
 use landfall_node::model::{
-    Decision, MachineSpec, PolicyName, QemuSpec, Settling, VmName, VmSpec, VmView,
+    DEFAULT_POLICY, Decision, MachineSpec, NativeSpec, PolicyName, QemuSpec, Settling, VmName,
+    VmSpec, VmView,
 };
 use landfall_node::ownership::Holding;
+use serde_json::json;
 
 use super::HostError;
 use super::listing::{facts, or_dash, rows};
@@ -34,6 +36,8 @@ pub(crate) enum HostVmCommand {
     Stop(StopArgs),
     /// Gives a QEMU that runs already into a node's care.
     Adopt(AdoptArgs),
+    /// Gives a machine another policy: what its migrations may cost, where nothing else is asked for.
+    Set(SetArgs),
     /// Decides over a machine in doubt on the side of a node, where the other node will not come back.
     Settle(SettleArgs),
     /// Makes a node forget a machine that has stopped or left; an adopted QEMU runs on.
@@ -83,6 +87,17 @@ pub(crate) struct AdoptArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct SetArgs {
+    /// What the machine is called.
+    name: VmName,
+    /// The policy by which it is migrated, by a name of `landfall policy list`; `none` for the node's usual one.
+    #[arg(long, value_name = "NAME")]
+    policy: PolicyName,
+    #[command(flatten)]
+    asked: Asked,
+}
+
+#[derive(Debug, Args)]
 #[command(
     after_help = "A machine is in doubt when the connection broke while it was being given away. Nodes that reach each other settle \
     it by themselves. A guest that runs on both sides destroys its disks: see first that the other host is off, or ask there \
@@ -124,6 +139,19 @@ pub(crate) fn vm(command: &HostVmCommand) -> Result<Exit, CliError> {
             let (name, policy) = (args.name.clone(), args.policy.clone());
             let spec = VmSpec { name, policy, machine: MachineSpec::Qemu(qemu) };
             say(&args.via.client()?.post("vms", &spec).map_err(HostError::Client)?)?;
+        }
+        HostVmCommand::Set(args) => {
+            // No policy can be called so.
+            let policy = Some(&args.policy).filter(|name| name.as_str() != "none");
+            let vm: VmView = args
+                .asked
+                .client()?
+                .patch(&at(&args.name), &json!({ "policy": policy }))
+                .map_err(HostError::Client)?;
+            args.asked.write(&vm, || {
+                let policy = vm.spec.policy.as_ref().map_or(DEFAULT_POLICY, PolicyName::as_str);
+                format!("{}  migrates by the policy '{policy}'", vm.spec.name)
+            })?;
         }
         HostVmCommand::Forget(args) => {
             args.via.client()?.delete(&at(&args.name)).map_err(HostError::Client)?;
@@ -216,11 +244,28 @@ fn throttle(vm: &VmView) -> String {
     if throttle.is_none() { "–".to_owned() } else { throttle.to_string() }
 }
 
+/// What it is, in a line.
+fn machine(machine: &MachineSpec) -> String {
+    let MachineSpec::Native(native) = machine else { return machine.kind().to_owned() };
+    let NativeSpec { cpus, memory, probe, kernel, .. } = native;
+    let vcpus = if *cpus == 1 { "vCPU" } else { "vCPUs" };
+    let guest = match (probe, kernel) {
+        (Some(probe), _) => format!(", probe {}", probe.workload),
+        (None, Some(kernel)) => format!(", {}", kernel.image.display()),
+        (None, None) => String::new(),
+    };
+    format!("native, {cpus} {vcpus}, {}{guest}", memory.as_str())
+}
+
+fn policy(own: Option<&PolicyName>) -> String {
+    own.map_or_else(|| format!("{DEFAULT_POLICY}, the usual one"), ToString::to_string)
+}
+
 fn text(vm: &VmView) -> String {
     let mut lines = vec![
-        ("machine", format!("{}, {}", vm.spec.name, vm.spec.machine.kind())),
+        ("machine", format!("{}, {}", vm.spec.name, machine(&vm.spec.machine))),
         ("state", format!("{} (node {})", vm.state.name(), place(vm))),
-        ("policy", or_dash(vm.spec.policy.as_ref())),
+        ("policy", policy(vm.spec.policy.as_ref())),
         ("throttle", throttle(vm)),
         ("process", or_dash(vm.pid)),
         ("monitor", vm.monitor.display().to_string()),

@@ -154,6 +154,17 @@ fn policies_are_told_and_added() {
     assert_eq!(hosts.json("a", "policy show night")["settings"]["time_limit_ms"], Value::Null);
     let refused = hosts.run("a", "policy set gentle --max-throttle 99%");
     assert!(refused.stderr.contains("comes with Landfall"), "{refused:?}");
+
+    hosts.guest("a", "web1", IDLE);
+    let given = hosts.run("a", "vm set web1 --policy night");
+    assert_eq!(given.stdout, "web1  migrates by the policy 'night'\n");
+    let kept = hosts.run("a", "policy remove night");
+    assert!(kept.stderr.contains("give it another first"), "{kept:?}");
+    assert_eq!(hosts.json("a", "vm set web1 --policy none")["spec"].get("policy"), None);
+    let unknown = hosts.run("a", "vm set web1 --policy day");
+    assert!(unknown.stderr.contains("no policy 'day'"), "{unknown:?}");
+    let word = hosts.run("a", "policy set none --max-downtime 1s");
+    assert!(word.stderr.contains("choose another name"), "{word:?}");
     assert_eq!(hosts.run("a", "policy remove night").stdout, "night  removed\n");
     assert!(hosts.run("a", "policy show night").stderr.contains("no policy 'night'"));
 }

@@ -6,6 +6,9 @@ use crate::model::{
 };
 use crate::ownership::Conflict;
 
+/// What commands say for a machine that has no policy of its own.
+const NO_POLICY: &str = "none";
+
 impl Node {
     /// Every policy: those that come with Landfall, then those that were added, by name.
     ///
@@ -33,6 +36,11 @@ impl Node {
     /// When it comes with Landfall, or cannot be kept.
     pub fn set_policy(&self, policy: &Policy) -> Result<(), NodeError> {
         policy.settings.check()?;
+        if policy.name.as_str() == NO_POLICY {
+            return Err(NodeError::Invalid(format!(
+                "no policy can be called '{NO_POLICY}': that word says that a machine has none of its own; choose another name"
+            )));
+        }
         if is_built_in(&policy.name) {
             return Err(NodeError::BuiltIn(policy.name.clone()));
         }
