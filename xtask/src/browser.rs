@@ -41,6 +41,8 @@ fn tests(workspace: &Workspace) -> Command {
         "--",
         "--ignored",
         "--test-threads=1",
+        // How long pages and updates took is told, not asserted.
+        "--show-output",
     ];
     let mut command = cargo(workspace, tests);
     if let Err(missing) = kvm_and_qemu(workspace) {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::CommandFactory;
 use landfall_migrate::options::Uri;
-use landfall_migrate::report::Report;
+use landfall_migrate::report::{Outcome, Report};
 use landfall_node::model::{MigrationRequest, NodeName};
 use landfall_pilot::{Options, Pilot};
 use landfall_qmp::{Client, NO_BANDWIDTH_LIMIT, PageEncoding, Policy};
@@ -228,7 +228,8 @@ pub(crate) fn write_table(report: &Report) -> Result<(), CliError> {
 /// Writes to the standard error stream how it went, why, and what to do.
 pub(crate) fn tell(report: &Report, prefix: &str) {
     eprintln!("{prefix}{}", summary(report));
-    if let Some(reason) = &report.reason {
+    // That it was cancelled is said already.
+    if let Some(reason) = report.reason.as_ref().filter(|_| report.outcome != Outcome::Cancelled) {
         eprintln!("  because: {reason}");
     }
     if let Some(advice) = advice(report) {

@@ -105,6 +105,7 @@ impl View {
     }
 }
 
+/// In one line; without the verdict with `{:#}`.
 impl fmt::Display for View {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let stage = match self.phase.as_str() {
@@ -127,7 +128,7 @@ impl fmt::Display for View {
         } else {
             write!(f, " · throttle {}", self.throttle)?;
         }
-        if self.verdict_text.is_empty() {
+        if self.verdict_text.is_empty() || f.alternate() {
             return Ok(());
         }
         write!(f, " · {}", self.verdict_text)
@@ -157,10 +158,11 @@ pub(crate) fn on_stderr(label: &str) -> Box<dyn Watch> {
     }
 }
 
-/// One line that changes.
+/// One line that changes. Verdicts are too long for it beside the figures: each stands above it when it is first told.
 struct Live {
     bar: ProgressBar,
     prefix: String,
+    verdict: String,
 }
 
 impl Live {
@@ -170,13 +172,17 @@ impl Live {
         if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed} {wide_msg}") {
             bar.set_style(style);
         }
-        Self { bar, prefix: prefix(label) }
+        Self { bar, prefix: prefix(label), verdict: String::new() }
     }
 }
 
 impl Watch for Live {
     fn update(&mut self, view: &View) {
-        self.bar.set_message(format!("{}{view}", self.prefix));
+        if view.verdict != self.verdict && !view.verdict_text.is_empty() {
+            self.verdict.clone_from(&view.verdict);
+            self.note(&view.verdict_text);
+        }
+        self.bar.set_message(format!("{}{view:#}", self.prefix));
         self.bar.tick();
     }
 

@@ -28,6 +28,14 @@ fn a_line_tells_stage_remaining_both_rates_throttle_and_verdict() {
 }
 
 #[test]
+fn where_the_verdict_stands_above_the_line_it_is_left_out_of_it() {
+    assert_eq!(
+        format!("{:#}", View::of(&info())),
+        "pass 3 · 84 MiB left · dirties 1.04 GB/s, link 125 MB/s · throttle 89 %"
+    );
+}
+
+#[test]
 fn before_anything_is_known_the_line_says_so() {
     assert_eq!(View::of(&MigrationInfo::default()).to_string(), "reaching the destination");
 }

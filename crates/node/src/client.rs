@@ -74,6 +74,9 @@ pub struct Client {
 pub struct Told {
     /// Its number; later ones are larger.
     pub id: u64,
+    /// When it happened, in milliseconds since 1970; zero where the node does not say.
+    #[serde(default)]
+    pub at_ms: u64,
     /// `vm`, `migration`, `drain` or `node`.
     pub kind: String,
     /// What it is about.

@@ -7,6 +7,8 @@ use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::watch;
 
+use crate::node::now_ms;
+
 /// Events kept for those who come back after a break.
 const MOST_EVENTS: usize = 4096;
 
@@ -15,6 +17,8 @@ const MOST_EVENTS: usize = 4096;
 pub struct Event {
     /// Its number; later ones are larger, also after the daemon was started again.
     pub id: u64,
+    /// When it happened, in milliseconds since 1970.
+    pub at_ms: u64,
     /// `vm`, `migration`, `drain` or `node`.
     pub kind: &'static str,
     /// What it is about: the name of a machine, of a migration, or of the node.
@@ -48,13 +52,14 @@ impl Events {
     pub fn tell(&self, kind: &'static str, subject: &str, data: &impl Serialize) {
         // What the API shows is always JSON; were it not, there would be nothing to tell.
         let Ok(data) = serde_json::to_value(data) else { return };
+        let at_ms = now_ms();
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let id = kept.next;
         kept.next += 1;
         if kept.events.len() == MOST_EVENTS {
             kept.events.pop_front();
         }
-        kept.events.push_back(Event { id, kind, subject: subject.to_owned(), data });
+        kept.events.push_back(Event { id, at_ms, kind, subject: subject.to_owned(), data });
         self.newest.send_replace(id);
     }
 

@@ -172,7 +172,6 @@ fn of_progress(registry: &mut Registry, ours: &[&MigrationView]) {
         registry.register(name, help, family);
     };
     gauge("migration_remaining_bytes", "What remains to be sent", |it| it.remaining_bytes as f64);
-    gauge("migration_transferred_bytes", "What has left for the target", |it| it.sent_bytes as f64);
     gauge("migration_memory_bytes", "The memory of the guest", |it| it.memory_bytes as f64);
     gauge("migration_iteration", "The pass under way, from 1", |it| it.pass as f64);
     gauge("migration_throttle_ratio", "How hard the guest is held back, 0 to 0.99", |it| {
@@ -182,6 +181,17 @@ fn of_progress(registry: &mut Registry, ours: &[&MigrationView]) {
     gauge("migration_dirty_rate_bytes_per_second", help, |it| it.dirty_rate_bytes_per_second);
     let help = "What leaves for the target a second";
     gauge("migration_send_rate_bytes_per_second", help, |it| it.bandwidth_bytes_per_second);
+    let (sent, downtimes) = (Family::<Way, Counter>::default(), Family::<Way, Number>::default());
+    for (way, progress) in &under_way {
+        sent.get_or_create(way).inc_by(progress.sent_bytes);
+        if let Some(ms) = progress.downtime_now_ms() {
+            downtimes.get_or_create(way).set(ms / 1e3);
+        }
+    }
+    let help = "How long the guest would stand still if it were stopped now and the rest sent";
+    registry.register("migration_expected_downtime_seconds", help, downtimes);
+    let help = "What has left for the target; from zero again with each migration";
+    registry.register("migration_transferred_bytes", help, sent);
 }
 
 fn whole(count: usize) -> i64 {

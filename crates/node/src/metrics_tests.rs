@@ -61,13 +61,21 @@ fn migrations_are_counted_by_their_result_and_by_their_source() {
 
 #[test]
 fn a_guest_on_its_way_is_seen_with_its_throttle() {
-    let progress =
-        Progress { remaining_bytes: 4096, throttle: 0.89, pass: 2, ..Progress::default() };
+    let progress = Progress {
+        remaining_bytes: 4096,
+        sent_bytes: 8192,
+        bandwidth_bytes_per_second: 2048.0,
+        throttle: 0.89,
+        pass: 2,
+        ..Progress::default()
+    };
     let moving =
         MigrationView { progress: Some(progress), ..migration(1, "a", MigrationState::Moving) };
     let text = told(&[], &[moving]);
     assert_says(&text, "landfall_migration_remaining_bytes{vm=\"web\",target=\"c\"} 4096.0");
     assert_says(&text, "landfall_migration_throttle_ratio{vm=\"web\",target=\"c\"} 0.89");
+    assert_says(&text, "landfall_migration_transferred_bytes_total{vm=\"web\",target=\"c\"} 8192");
+    assert_says(&text, "landfall_migration_expected_downtime_seconds{vm=\"web\",target=\"c\"} 2.0");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::sync::Arc;
 
-use landfall_migrate::report::Report;
+use landfall_migrate::report::{Outcome, Report};
 use landfall_node::client::Client;
 use landfall_node::model::{
     Decision, MigrationId, MigrationState, MigrationView, SettingsChange, Settlement,
@@ -40,7 +40,11 @@ pub(crate) fn list(asked: &Asked) -> Result<Exit, CliError> {
                 it.policy.to_string(),
                 it.state.name().to_owned(),
                 time(|report| report.total_ms),
-                time(|report| report.downtime_ms),
+                or_dash(
+                    report
+                        .filter(|report| report.outcome == Outcome::Completed)
+                        .map(|report| milliseconds(report.downtime_ms)),
+                ),
                 time(|report| report.stolen_ms),
             ]
         };

@@ -20,8 +20,8 @@ pub(crate) struct Host {
     process: Child,
     /// Where its pages are, with the token that opens them.
     pub(crate) login: String,
-    address: String,
-    token: String,
+    pub(crate) address: String,
+    pub(crate) token: String,
 }
 
 /// Both nodes.
@@ -91,6 +91,23 @@ impl Hosts {
         let url = format!("{}/api/v1/vms", host.address);
         let made = self.client.post(url).bearer_auth(&host.token).json(spec).send().unwrap();
         assert_eq!(made.status(), 201, "{}", made.text().unwrap());
+    }
+
+    /// Has a node do something, and gives its answer.
+    pub(crate) fn post(&self, host: &Host, path: &str, body: &Value) -> Value {
+        let url = format!("{}/api/v1/{path}", host.address);
+        let answer = self.client.post(url).bearer_auth(&host.token).json(body).send().unwrap();
+        assert!(answer.status().is_success(), "{path}: {}", answer.text().unwrap());
+        answer.json().unwrap()
+    }
+
+    /// Ends the second node as the power would, and with it what knows of the guest on the first: nobody can tell whether it
+    /// has arrived.
+    pub(crate) fn lose_b_and_the_guest(&mut self, name: &str) {
+        let pid = self.vm_on(&self.a, name)["pid"].as_u64().unwrap();
+        self.b.process.kill().unwrap();
+        self.b.process.wait().unwrap();
+        ProcessId::of(u32::try_from(pid).unwrap()).unwrap().kill();
     }
 
     /// What a node knows of a machine.

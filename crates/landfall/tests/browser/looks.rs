@@ -9,13 +9,42 @@ use serde_json::{Value, json};
 
 use crate::browser::Browser;
 
-/// Looks at a page in both ways: no serious fault may be found, and a picture is taken where pictures are wanted.
+/// What a phone is wide and high, in CSS pixels.
+const PHONE: (u32, u32) = (390, 844);
+
+/// Looks at a page: it fits on a phone, no serious fault may be found, and a picture is taken where pictures are wanted.
 pub(crate) fn look(browser: &Browser, name: &str) {
+    picture(browser, name);
+    in_order(browser, name);
+}
+
+/// The same, with pictures in the dark and on a phone as well.
+pub(crate) fn look_every_way(browser: &Browser, name: &str) {
+    picture(browser, name);
+    prefer(browser, "dark");
+    picture(browser, &format!("{name}-dark"));
+    prefer(browser, "");
+    on_a_phone(browser, || picture(browser, &format!("{name}-phone")));
+    in_order(browser, name);
+}
+
+/// That nobody is kept out of the page.
+fn in_order(browser: &Browser, name: &str) {
+    let beyond = on_a_phone(browser, || {
+        browser.look("return document.documentElement.scrollWidth - window.innerWidth")
+    });
+    assert!(beyond.as_i64().unwrap() <= 0, "{name} is {beyond} pixels too wide for a phone");
     let faults = faults(browser);
     assert!(faults.is_empty(), "{name}: {}", serde_json::to_string_pretty(&faults).unwrap());
-    if let Some(folder) = std::env::var_os("SCREENSHOTS") {
-        picture(browser, PathBuf::from(folder).join(format!("{name}.png")));
-    }
+}
+
+fn on_a_phone<T>(browser: &Browser, look: impl FnOnce() -> T) -> T {
+    let phone =
+        json!({ "width": PHONE.0, "height": PHONE.1, "deviceScaleFactor": 1, "mobile": true });
+    browser.chromium("Emulation.setDeviceMetricsOverride", &phone);
+    let seen = look();
+    browser.chromium("Emulation.clearDeviceMetricsOverride", &json!({}));
+    seen
 }
 
 /// What axe-core finds that keeps people out; `AXE` says where it is, and without it nothing is looked for.
@@ -42,11 +71,17 @@ fn prefer(browser: &Browser, mode: &str) {
     browser.chromium("Emulation.setEmulatedMedia", &json!({ "features": [feature] }));
 }
 
-/// The whole page, also what one would have to scroll to.
-fn picture(browser: &Browser, path: PathBuf) {
-    let taken =
-        browser.chromium("Page.captureScreenshot", &json!({ "captureBeyondViewport": true }));
+/// The whole page, also what one would have to scroll to, and nothing below it; into the folder that `SCREENSHOTS` names.
+pub(crate) fn picture(browser: &Browser, name: &str) {
+    let Some(folder) = std::env::var_os("SCREENSHOTS") else { return };
+    let size = browser.look(
+        "return [window.innerWidth, Math.ceil(document.body.getBoundingClientRect().height)]",
+    );
+    let clip = json!({ "x": 0, "y": 0, "width": size[0], "height": size[1], "scale": 1 });
+    let wanted = json!({ "captureBeyondViewport": true, "clip": clip });
+    let taken = browser.chromium("Page.captureScreenshot", &wanted);
     let bytes = STANDARD.decode(taken["data"].as_str().unwrap()).unwrap();
+    let path = PathBuf::from(folder).join(format!("{name}.png"));
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(&path, bytes).unwrap();
 }

@@ -7,10 +7,14 @@
 )]
 
 mod browser;
+mod delays;
+mod doors;
+mod doubt;
 mod hosts;
 mod looks;
 mod moving;
 mod operating;
+mod plain;
 #[path = "../pvh/probe.rs"]
 mod probe;
 mod qemu;

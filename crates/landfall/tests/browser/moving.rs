@@ -1,8 +1,11 @@
 //! A guest that outruns its link, moved from the form: with the option it arrives, without it one is told that it will not.
 
+use serde_json::json;
+
 use crate::browser::Browser;
+use crate::delays::{note, tell, tell_page};
 use crate::hosts::Hosts;
-use crate::looks::look;
+use crate::looks::{look, look_every_way};
 
 pub(crate) const STATE: &str = "[data-field=state]";
 
@@ -23,9 +26,11 @@ pub(crate) fn field(name: &str, condition: &str) -> String {
 #[ignore = "needs a browser; run by `cargo xtask test browser`"]
 fn a_guest_that_outruns_its_link_arrives_from_the_form() {
     let (hosts, browser) = (Hosts::with_probe(), Browser::start());
+    note(&browser);
     form(&browser, &hosts);
+    tell_page(&browser, "form");
     assert_eq!(browser.look("return document.querySelector('[name=auto_converge]').checked"), true);
-    look(&browser, "form");
+    look_every_way(&browser, "form");
     browser.click("button.main");
 
     // What is shown comes in while one looks: the page is the one that was loaded first.
@@ -34,21 +39,26 @@ fn a_guest_that_outruns_its_link_arrives_from_the_form() {
     browser.until(&field("throttle", ".endsWith('%')"));
     browser.until("document.querySelector('#charts svg')");
     assert_eq!(browser.look("return window.loadedFirst"), true);
-    look(&browser, "live");
+    tell_page(&browser, "live");
+    look_every_way(&browser, "live");
 
     browser.until("document.querySelector('[data-final]')");
     assert_eq!(browser.text(STATE), "arrived", "{}", browser.text("main"));
     assert!(!browser.text(".summary").is_empty());
-    look(&browser, "arrived");
+    tell(&browser, &hosts.a, "a-1");
+    tell_page(&browser, "arrived");
+    look_every_way(&browser, "arrived");
     browser.open(&hosts.b.login);
     browser.until("document.querySelector('a.button')");
-    look(&browser, "overview");
+    tell_page(&browser, "overview");
+    look_every_way(&browser, "overview");
     assert_eq!(hosts.vm_on(&hosts.b, "probe")["state"], "running");
     browser.open(&hosts.a.login);
     browser.click("nav a[href='/history']");
     browser.until("document.querySelector('tbody tr')");
     assert_eq!(browser.text(STATE), "arrived");
-    look(&browser, "history");
+    tell_page(&browser, "history");
+    look(&browser, "history-of-one");
 }
 
 #[test]
@@ -56,9 +66,12 @@ fn a_guest_that_outruns_its_link_arrives_from_the_form() {
 fn without_the_option_the_page_says_that_it_will_not_arrive_and_calls_it_off() {
     let (hosts, browser) = (Hosts::with_probe(), Browser::start());
     form(&browser, &hosts);
+    // What is foretold follows what is ticked.
     browser.click("[name=auto_converge]");
-    browser.click("button[name=check]");
-    browser.until("/would not arrive/i.test(document.querySelector('.prediction')?.innerText)");
+    browser.until(
+        "!document.querySelector('#check').hasAttribute('aria-busy')
+         && /would not arrive/i.test(document.querySelector('.prediction')?.innerText)",
+    );
     assert_eq!(
         browser.look("return document.querySelector('[name=auto_converge]').checked"),
         false
@@ -68,6 +81,7 @@ fn without_the_option_the_page_says_that_it_will_not_arrive_and_calls_it_off() {
     browser.until(&field("verdict", ".includes('does not arrive')"));
     look(&browser, "will-not-arrive");
     adjust(&browser);
+    elsewhere(&browser, &hosts);
 
     // Whoever says no has changed nothing.
     browser.click("form[action$='/cancel'] button");
@@ -80,6 +94,25 @@ fn without_the_option_the_page_says_that_it_will_not_arrive_and_calls_it_off() {
     assert_eq!(browser.text(STATE), "cancelled", "{}", browser.text("main"));
     look(&browser, "cancelled");
     assert_eq!(hosts.vm_on(&hosts.a, "probe")["state"], "running");
+
+    // Another one switches over at once, and the history has both.
+    hosts.post(&hosts.a, "vms/probe/migrations", &json!({ "target": "b", "policy": "swift" }));
+    browser.click("nav a[href='/history']");
+    browser.until("document.querySelectorAll('tbody tr').length === 2");
+    browser.until("document.querySelector('tbody .badge.good')");
+    look(&browser, "history");
+}
+
+/// The overview has what moves, and how it goes, while one looks.
+fn elsewhere(browser: &Browser, hosts: &Hosts) {
+    let page = browser.address();
+    browser.click("nav a[href='/']");
+    browser.until("document.querySelector('#moving tr[data-event]')");
+    assert_ne!(browser.text("#moving [data-field=bandwidth]"), "–");
+    look(browser, "overview-moving");
+    let id = page.rsplit('/').next().unwrap();
+    browser.open(&format!("{}/migrations/{id}", hosts.a.address));
+    browser.until(&field("state", " === 'moving'"));
 }
 
 /// What it may cost is changed while it runs: first so that it cannot be read, then so that less leaves.

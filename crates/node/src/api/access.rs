@@ -36,7 +36,8 @@ impl std::fmt::Debug for Keys {
 pub(crate) struct Who {
     /// By what they are known.
     pub(crate) name: String,
-    scope: Scope,
+    /// What they may do.
+    pub(crate) scope: Scope,
 }
 
 /// The token in a request, by a header or by the cookie of this name.

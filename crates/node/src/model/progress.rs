@@ -61,6 +61,16 @@ pub struct Progress {
     pub verdict_text: String,
 }
 
+impl Progress {
+    /// How long the guest would stand still if it were stopped now and the rest sent, in milliseconds, as far as the rates tell;
+    /// `None` before anything has left.
+    #[must_use]
+    pub fn downtime_now_ms(&self) -> Option<f64> {
+        let bandwidth = self.bandwidth_bytes_per_second;
+        (bandwidth > 0.0).then(|| self.remaining_bytes as f64 / bandwidth * 1e3)
+    }
+}
+
 /// One point of a migration's time line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Point {

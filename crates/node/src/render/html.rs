@@ -233,7 +233,9 @@ fn figures(reports: &[Report]) -> Markup {
     }
 }
 
-fn decisions(report: &Report) -> Markup {
+/// What was decided when, and why; it is folded away.
+#[must_use]
+pub fn decisions(report: &Report) -> Markup {
     let rows: Vec<_> = report.events.iter().filter_map(decision).collect();
     markup! {
         details.decisions {

@@ -1,5 +1,6 @@
 //! Reports as pages and pictures: one file each, with nothing to fetch and nothing to run.
 
+mod account;
 mod bill;
 mod chart;
 mod html;
@@ -14,7 +15,8 @@ use std::path::Path;
 
 use landfall_migrate::report::Report;
 
-pub use html::html;
+pub use account::account;
+pub use html::{decisions, html};
 pub(crate) use picture::capitalised;
 pub use sketch::{foretold, so_far};
 

@@ -6,10 +6,10 @@ use axum::{Extension, Form};
 use maud::{Markup, html};
 use serde::Deserialize;
 
-use super::page::{moment, page};
+use super::page::{Frame, moment};
 use super::{Page, Wrong};
 use crate::api::{App, Who, blocking};
-use crate::model::{Decision, NodeName, Settlement, Settling, VmName, VmState, VmView};
+use crate::model::{Decision, NodeName, Scope, Settlement, Settling, VmName, VmState, VmView};
 use crate::ownership::Holding;
 use crate::render::capitalised;
 
@@ -22,20 +22,24 @@ pub(super) struct Fields {
 }
 
 /// A machine of which it must be decided on which side it runs.
-pub(super) async fn doubt(State(app): State<App>, Path(vm): Path<VmName>) -> Result<Page, Wrong> {
-    draw(&app, vm, None).await
+pub(super) async fn doubt(
+    State(app): State<App>,
+    frame: Frame,
+    Path(vm): Path<VmName>,
+) -> Result<Page, Wrong> {
+    draw(&app, &frame, vm, None).await
 }
 
-async fn draw(app: &App, vm: VmName, error: Option<&str>) -> Result<Page, Wrong> {
+async fn draw(app: &App, frame: &Frame, vm: VmName, error: Option<&str>) -> Result<Page, Wrong> {
     let view = blocking(app, move |node| node.vm(&vm)).await?;
     let name = &view.spec.name;
-    Ok(Page(page(
+    Ok(Page(frame.page(
         &format!("{name} in doubt"),
         html! {
             h1 { "Who has " (name) "?" }
             @if let Some(error) = error { p.bad role="alert" { (capitalised(error)) } }
             @match other_side(&view) {
-                Some(other) => (form(name, &view.node, other)),
+                Some(other) => (form(frame, name, &view.node, other)),
                 None => p { (capitalised(name.as_str())) " is not in doubt: it is " (view.state.name()) " on " (view.node) "." }
             }
         },
@@ -52,7 +56,7 @@ fn other_side(view: &VmView) -> Option<&NodeName> {
 }
 
 /// The form. What cannot be undone must be ticked first, so that it asks without the module, too.
-pub(super) fn form(vm: &VmName, here: &NodeName, other: &NodeName) -> Markup {
+pub(super) fn form(frame: &Frame, vm: &VmName, here: &NodeName, other: &NodeName) -> Markup {
     html! {
         section.doubt aria-label="Decide" {
             p {
@@ -60,8 +64,9 @@ pub(super) fn form(vm: &VmName, here: &NodeName, other: &NodeName) -> Markup {
                 " has it. As soon as the two reach each other they settle it by themselves. If " (other)
                 " will not come back, you decide; " b { "a guest that runs on both sides destroys its disks." }
             }
+            (frame.may_not(Scope::Operate, "decide"))
             form method="post" action={ "/vms/" (vm) "/settle" } {
-                fieldset {
+                fieldset disabled[!frame.may(Scope::Operate)] {
                     legend { "What becomes of it on " (here) }
                     label.choice {
                         input type="radio" name="decision" value="run" required;
@@ -78,7 +83,7 @@ pub(super) fn form(vm: &VmName, here: &NodeName, other: &NodeName) -> Markup {
                         span { "I have looked at " (other) ", or it is switched off for good." }
                     }
                 }
-                p.buttons { button data-ask={ "Decide over " (vm) "? This cannot be undone." } { "Decide" } }
+                p.buttons { button disabled[!frame.may(Scope::Operate)] data-ask={ "Decide over " (vm) "? This cannot be undone." } { "Decide" } }
             }
         }
     }
@@ -102,6 +107,7 @@ pub(super) fn settled(settlement: &Settlement) -> Markup {
 pub(super) async fn settle(
     State(app): State<App>,
     Extension(who): Extension<Who>,
+    frame: Frame,
     Path(vm): Path<VmName>,
     Form(fields): Form<Fields>,
 ) -> Result<Response, Wrong> {
@@ -113,7 +119,8 @@ pub(super) async fn settle(
             Ok(Redirect::to(migration.as_deref().unwrap_or("/")).into_response())
         }
         Err(problem) => {
-            Ok((problem.status, draw(&app, vm, Some(&problem.detail)).await?).into_response())
+            Ok((problem.status, draw(&app, &frame, vm, Some(&problem.detail)).await?)
+                .into_response())
         }
     }
 }

@@ -4,27 +4,27 @@ use axum::extract::State;
 use axum::response::Redirect;
 use maud::{Markup, html};
 
-use super::page::{moment, page};
+use super::page::{Frame, moment, wide};
 use super::{Page, Wrong};
 use crate::api::{App, blocking};
-use crate::model::{Drain, DrainItem, DrainItemState, NodeView};
+use crate::model::{Drain, DrainItem, DrainItemState, NodeView, Scope};
 use crate::render::capitalised;
 
-pub(super) async fn drain(State(app): State<App>) -> Result<Page, Wrong> {
+pub(super) async fn drain(State(app): State<App>, frame: Frame) -> Result<Page, Wrong> {
     let (drain, nodes, here) = blocking(&app, |node| {
         let here = node.vms()?.iter().filter(|vm| vm.ownership.may_run_here()).count();
         Ok((node.draining()?, node.nodes()?, here))
     })
     .await?;
     let this = nodes.iter().find(|node| node.is_self).map_or("", |node| node.name.as_str());
-    Ok(Page(page(
+    Ok(Page(frame.page(
         &format!("Empty {this}"),
         html! {
             h1 { "Empty " (this) }
             section #drain aria-label="Emptying" data-watch {
                 @match &drain {
-                    None => (before(&nodes, here)),
-                    Some(drain) => (under_way(drain)),
+                    None => (before(&frame, &nodes, here)),
+                    Some(drain) => (under_way(&frame, drain)),
                 }
             }
         },
@@ -32,7 +32,7 @@ pub(super) async fn drain(State(app): State<App>) -> Result<Page, Wrong> {
 }
 
 /// What would happen, and the button that has it happen.
-fn before(nodes: &[NodeView], here: usize) -> Markup {
+fn before(frame: &Frame, nodes: &[NodeView], here: usize) -> Markup {
     let takes = |node: &&NodeView| {
         !node.is_self && node.facts.as_ref().is_some_and(|facts| !facts.draining)
     };
@@ -49,9 +49,10 @@ fn before(nodes: &[NodeView], here: usize) -> Markup {
         @if targets.is_empty() && here > 0 {
             p.bad { "No other host answers that takes guests; start one, name it with --peer, or have one take guests again." }
         }
+        (frame.may_not(Scope::Operate, "empty this host"))
         form method="post" action="/drain" {
             p.buttons {
-                button.main data-ask={ "Empty this host? " (machines(here)) " for another, and none comes in until you say so." } { "Empty this host" }
+                button.main disabled[!frame.may(Scope::Operate)] data-ask={ "Empty this host? " (machines(here)) " for another, and none comes in until you say so." } { "Empty this host" }
             }
         }
     }
@@ -61,7 +62,7 @@ fn machines(count: usize) -> String {
     if count == 1 { "One machine leaves".to_owned() } else { format!("{count} machines leave") }
 }
 
-fn under_way(drain: &Drain) -> Markup {
+fn under_way(frame: &Frame, drain: &Drain) -> Markup {
     let count = |state| drain.count(state);
     let stayed = count(DrainItemState::Stayed);
     html! {
@@ -75,19 +76,20 @@ fn under_way(drain: &Drain) -> Markup {
         p.muted { "Begun at " (moment(drain.began_ms)) ". This host takes no guests until you say so." }
         @if drain.items.is_empty() { p { "There was no machine here." } }
         @else {
-            table {
+            (wide("Machines that leave", html! { table {
                 thead { tr { th scope="col" { "Machine" } th scope="col" { "State" } th scope="col" { "To" } th scope="col" { "Migration" } th scope="col" { "Why it stays" } } }
                 tbody { @for item in &drain.items { (row(item)) } }
-            }
+            } }))
         }
-        div.buttons {
+        (frame.may_not(Scope::Operate, "end it"))
+        @if frame.may(Scope::Operate) { div.buttons {
             form method="post" action="/drain/end" {
                 button data-ask=[(!drain.finished).then_some("Take guests again? Those on their way arrive; the others stay here.")] { "Take guests again" }
             }
             @if drain.finished && stayed > 0 {
                 form method="post" action="/drain" { button { "Try those that stayed again" } }
             }
-        }
+        } }
     }
 }
 

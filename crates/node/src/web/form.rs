@@ -8,12 +8,12 @@ use maud::{Markup, html};
 use serde::Deserialize;
 
 use super::limits::{self, Limits};
-use super::page::page;
+use super::page::Frame;
 use super::{Page, Wrong};
 use crate::api::{App, Problem, blocking};
 use crate::model::{
-    Check, MigrationRequest, NodeName, NodeView, Policy, PolicyName, Settings, SettingsChange,
-    Severity, VmName,
+    Check, MigrationRequest, NodeName, NodeView, Policy, PolicyName, Scope, Settings,
+    SettingsChange, Severity, VmName,
 };
 use crate::render::{self, capitalised};
 
@@ -25,7 +25,6 @@ pub(super) struct Fields {
     target: Option<NodeName>,
     policy: Option<PolicyName>,
     auto_converge: Option<String>,
-    check: Option<String>,
     #[serde(flatten)]
     limits: Limits,
 }
@@ -55,28 +54,44 @@ struct Shown {
 
 pub(super) async fn form(
     State(app): State<App>,
+    frame: Frame,
     Path(vm): Path<VmName>,
     Query(fields): Query<Fields>,
 ) -> Result<Page, Wrong> {
-    Ok(Page(draw(&gather(&app, vm, fields, None).await?)))
+    // A guest is watched for a second or two. Whoever opens the form sees it at once, and the module asks for the rest; without it
+    // somebody presses the button.
+    let checked = fields.form.is_some();
+    Ok(Page(draw(&frame, &gather(&app, vm, fields, None, checked).await?)))
 }
 
-/// Begins the migration, or only looks, as the button says that was pressed.
+/// What is found beforehand, for the module to put into the form.
+pub(super) async fn check(
+    State(app): State<App>,
+    frame: Frame,
+    Path(vm): Path<VmName>,
+    Query(fields): Query<Fields>,
+) -> Result<Page, Wrong> {
+    let shown = gather(&app, vm, fields, None, true).await?;
+    Ok(Page(html! {
+        @if let Some(error) = &shown.error { p.bad role="alert" { (capitalised(error)) } }
+        (beforehand(&frame, &shown))
+    }))
+}
+
+/// Begins the migration.
 pub(super) async fn submit(
     State(app): State<App>,
+    frame: Frame,
     Path(vm): Path<VmName>,
     Form(fields): Form<Fields>,
 ) -> Result<Response, Wrong> {
-    if fields.check.is_some() {
-        return Ok(Page(draw(&gather(&app, vm, fields, None).await?)).into_response());
-    }
     let begun = begin(&app, vm.clone(), &fields).await;
     match begun {
         Ok(id) => Ok(Redirect::to(&format!("/migrations/{id}")).into_response()),
         Err(problem) => {
             let status = problem.status;
-            let shown = gather(&app, vm, fields, Some(problem.detail)).await?;
-            Ok((status, Page(draw(&shown))).into_response())
+            let shown = gather(&app, vm, fields, Some(problem.detail), true).await?;
+            Ok((status, Page(draw(&frame, &shown))).into_response())
         }
     }
 }
@@ -99,6 +114,7 @@ async fn gather(
     vm: VmName,
     fields: Fields,
     error: Option<String>,
+    checked: bool,
 ) -> Result<Shown, Problem> {
     // What cannot be read is said on the form, and the form shows what the policy has.
     let (change, error) = match fields.settings() {
@@ -120,7 +136,7 @@ async fn gather(
                     (policy, settings, error.or(Some(wrong.to_string())))
                 }
             };
-        let request = target.clone().map(|target| MigrationRequest {
+        let request = target.clone().filter(|_| checked).map(|target| MigrationRequest {
             target,
             policy: Some(policy.clone()),
             settings: change,
@@ -132,9 +148,9 @@ async fn gather(
     .await
 }
 
-fn draw(shown: &Shown) -> Markup {
+fn draw(frame: &Frame, shown: &Shown) -> Markup {
     let Shown { vm, settings, .. } = shown;
-    page(
+    frame.page(
         &format!("Migrate {vm}"),
         html! {
             h1 { "Migrate " (vm) }
@@ -157,7 +173,7 @@ fn draw(shown: &Shown) -> Markup {
                     legend { "How" }
                     @for policy in &shown.policies {
                         label.choice {
-                            input type="radio" name="policy" value=(policy.name) checked[policy.name == shown.policy];
+                            input type="radio" name="policy" value=(policy.name) checked[policy.name == shown.policy] data-has=(limits::has(&policy.settings));
                             span { b { (policy.name) } " " span.muted { (policy.sentence) } }
                         }
                     }
@@ -173,12 +189,13 @@ fn draw(shown: &Shown) -> Markup {
                     }
                     (limits::fields(settings, &of_policy(shown)))
                 }
-                @if let Some(check) = &shown.check { (found(check, settings)) }
-                p.buttons {
-                    button.main name="migrate" value="1" disabled[shown.check.as_ref().is_some_and(|check| !check.allowed)] { "Migrate" }
-                    " "
-                    button name="check" value="1" { "Check again with these settings" }
-                    " "
+                section #check.check aria-label="What was found beforehand" aria-live="polite" data-from={ "/vms/" (vm) "/migrate/check" } {
+                    (beforehand(frame, shown))
+                }
+                div.buttons {
+                    button.main disabled[!frame.may(Scope::Operate)] { "Migrate" }
+                    // Looking changes nothing, and may be done by whoever may look.
+                    button formmethod="get" data-check { "Check" @if shown.check.is_some() { " again" } " with these settings" }
                     a href="/" { "Not now" }
                 }
             }
@@ -192,22 +209,35 @@ fn of_policy(shown: &Shown) -> Settings {
     policy.map_or(shown.settings, |policy| policy.settings)
 }
 
-fn found(check: &Check, settings: &Settings) -> Markup {
+/// What is found beforehand, and what stands in the way.
+fn beforehand(frame: &Frame, shown: &Shown) -> Markup {
     html! {
-        section.check aria-label="What was found beforehand" {
-            h2 { "Beforehand" }
-            @if let Some(prediction) = &check.prediction {
-                p.prediction { (capitalised(&prediction.sentence)) "." }
-                (render::foretold(prediction, settings))
-            }
-            ul.items {
-                @for item in check.items.iter().filter(|item| item.code != "prediction") {
-                    li {
-                        span.badge.(class(item.severity)) { (word(item.severity)) } " " (item.message)
+        h2 { "Beforehand" }
+        @match &shown.check {
+            Some(check) => {
+                @if let Some(prediction) = &check.prediction {
+                    p.prediction { (capitalised(&prediction.sentence)) "." }
+                    (render::foretold(prediction, &shown.settings))
+                }
+                ul.items {
+                    @for item in check.items.iter().filter(|item| item.code != "prediction" || check.prediction.is_none()) {
+                        li {
+                            span.badge.(class(item.severity)) { (word(item.severity)) } " " (item.message)
+                        }
                     }
+                }
+                @if !check.allowed { p.note { "It cannot begin before what is marked as an error is mended." } }
+            }
+            None => {
+                @if shown.target.is_some() {
+                    p.muted data-waiting hidden { "Watching what the guest writes, and looking at the target…" }
+                    noscript { p { "Press “Check” to see what this would do, and whether anything is in the way." } }
+                } @else {
+                    p { "There is no other host that answers. Start " code { "landfall node" } " on one, and name it here with " code { "--peer" } "." }
                 }
             }
         }
+        (frame.may_not(Scope::Operate, "migrate"))
     }
 }
 

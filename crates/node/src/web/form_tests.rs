@@ -24,7 +24,7 @@ fn a_form_that_was_not_sent_changes_nothing() {
 #[test]
 fn all_that_a_browser_sends_is_understood() {
     let sent = "form=1&target=b&policy=swift&auto_converge=on&was_max_throttle=99%25&max_throttle=50%25\
-                &was_max_downtime=1s&max_downtime=1s&was_on_limit=abort&on_limit=switchover&check=1";
+                &was_max_downtime=1s&max_downtime=1s&was_on_limit=abort&on_limit=switchover";
     let uri: axum::http::Uri = format!("/?{sent}").parse().unwrap();
     let axum::extract::Query(fields) = axum::extract::Query::<Fields>::try_from_uri(&uri).unwrap();
     assert_eq!(fields.policy, Some("swift".parse::<PolicyName>().unwrap()));

@@ -137,6 +137,18 @@ pub(super) fn time(ms: u64) -> String {
     }
 }
 
+/// What the fields would show of these, as JSON by their names: the module fills them in where another policy is chosen.
+pub(super) fn has(settings: &Settings) -> String {
+    let names = FIELDS.into_iter().map(|(name, ..)| name);
+    let mut all: serde_json::Map<_, _> = names
+        .zip(texts(settings))
+        .map(|(name, text)| (name.to_owned(), serde_json::Value::from(text)))
+        .collect();
+    all.insert("on_limit".to_owned(), code(settings.on_limit).into());
+    all.insert("auto_converge".to_owned(), settings.auto_converge.into());
+    serde_json::Value::from(all).to_string()
+}
+
 fn code(on_limit: OnLimit) -> &'static str {
     match on_limit {
         OnLimit::Abort => "abort",

@@ -8,48 +8,53 @@ use maud::{Markup, html};
 
 use super::doubt;
 use super::limits::{self, Limits};
-use super::page::{mark, moment, page};
+use super::page::{Frame, mark, moment};
 use super::{Page, Wrong};
 use crate::api::{App, blocking};
-use crate::model::{Migration, MigrationId, MigrationState, MigrationView, Point};
+use crate::model::{Migration, MigrationId, MigrationState, MigrationView, Point, Scope, Stage};
 use crate::quantities::milliseconds;
 use crate::render::{self, capitalised};
 use crate::summary::{advice, summary, was_settled};
 
 pub(super) async fn live(
     State(app): State<App>,
+    frame: Frame,
     Path(id): Path<MigrationId>,
 ) -> Result<Page, Wrong> {
-    draw(&app, id, None).await
+    draw(&app, &frame, id, None).await
 }
 
-async fn draw(app: &App, id: MigrationId, error: Option<&str>) -> Result<Page, Wrong> {
+async fn draw(
+    app: &App,
+    frame: &Frame,
+    id: MigrationId,
+    error: Option<&str>,
+) -> Result<Page, Wrong> {
     let (migration, view, points) = look(app, id).await?;
     let title = format!("{} to {}", view.vm, view.target);
-    Ok(Page(page(
+    let goes_on = !view.state.is_final() && view.state != MigrationState::InDoubt;
+    Ok(Page(frame.page(
         &title,
         html! {
             h1 { (view.vm) " from " (view.source) " to " (view.target) }
             @if let Some(error) = error { p.bad role="alert" { (capitalised(error)) } }
             section.live aria-label="How it goes" data-migration=(view.id) data-state=(view.state.code()) data-final[view.state.is_final()] {
-                p role="status" { (mark(view.state)) " " span data-field="stage" { (stage(&view)) } }
-                (figures(&view))
-                @if !view.state.is_final() && view.state != MigrationState::InDoubt {
-                    p.verdict data-field="verdict" { (capitalised(verdict(&view))) }
-                    (buttons(&view))
-                }
+                p role="status" { (mark(view.state)) " " span data-field="stage" { (Shown::of(&view).stage) } }
+                @if goes_on { (under_way(frame, &view)) }
                 @if let Some(reason) = reason(&view) {
                     @if view.state == MigrationState::Completed { p { (capitalised(reason)) "." } }
                     @else { p.bad role="alert" { (capitalised(reason)) } }
                 }
                 @if let Some(settlement) = &view.settlement { (doubt::settled(settlement)) }
-                @else if view.state == MigrationState::InDoubt { (doubt::form(&view.vm, &view.source, &view.target)) }
-                @if let Some(report) = view.report.as_ref().filter(|_| !was_settled(&view)) {
+                @else if view.state == MigrationState::InDoubt { (doubt::form(frame, &view.vm, &view.source, &view.target)) }
+                @if let Some(report) = migration.report.as_ref().filter(|_| !was_settled(&view)) {
                     p.summary { (capitalised(&summary(report))) "." }
                     @if let Some(advice) = advice(report).filter(|_| view.state != MigrationState::Cancelled) { p { (capitalised(advice)) "." } }
+                    (render::account(report))
                 }
             }
             div #charts { (drawn(&migration, &points)) }
+            @if let Some(report) = &migration.report { (render::decisions(report)) }
         },
     )))
 }
@@ -63,40 +68,99 @@ async fn look(app: &App, id: MigrationId) -> Result<(Migration, MigrationView, V
     .await?)
 }
 
-fn stage(view: &MigrationView) -> String {
-    match (&view.progress, view.state) {
-        (Some(progress), MigrationState::Moving) => match progress.pass {
-            0 | 1 => progress.stage.name().to_owned(),
-            pass => format!("{}, pass {pass}", progress.stage.name()),
-        },
-        _ => String::new(),
+/// A migration under way in words; the module writes the same from what it hears.
+pub(super) struct Shown {
+    pub(super) stage: String,
+    pub(super) remaining: String,
+    pub(super) dirty: String,
+    pub(super) bandwidth: String,
+    pub(super) throttle: String,
+    pub(super) verdict: String,
+    downtime: String,
+    elapsed: String,
+}
+
+impl Shown {
+    pub(super) fn of(view: &MigrationView) -> Self {
+        let moving = view.state == MigrationState::Moving;
+        let Some(progress) = view.progress.as_ref().filter(|_| moving) else {
+            let none = || "–".to_owned();
+            return Self {
+                stage: String::new(),
+                remaining: none(),
+                dirty: none(),
+                bandwidth: none(),
+                throttle: none(),
+                verdict: String::new(),
+                downtime: none(),
+                elapsed: none(),
+            };
+        };
+        let throttle = Throttle::new(progress.throttle);
+        let stage = progress.stage.name();
+        Self {
+            stage: match progress.pass {
+                0 | 1 => stage.to_owned(),
+                pass => format!("{stage}, pass {pass}"),
+            },
+            remaining: Bytes(progress.remaining_bytes).to_string(),
+            dirty: ByteRate::new(progress.dirty_rate_bytes_per_second).to_string(),
+            bandwidth: ByteRate::new(progress.bandwidth_bytes_per_second).to_string(),
+            throttle: if throttle.is_none() { "no".to_owned() } else { throttle.to_string() },
+            verdict: capitalised(&progress.verdict_text),
+            downtime: progress.downtime_now_ms().map_or_else(|| "–".to_owned(), milliseconds),
+            elapsed: milliseconds(progress.elapsed_ms),
+        }
     }
 }
 
 /// Why it did not arrive, unless that is what somebody wanted, which the bill says.
-fn reason(view: &MigrationView) -> Option<&str> {
+pub(super) fn reason(view: &MigrationView) -> Option<&str> {
     let said = view.state == MigrationState::Cancelled && view.report.is_some();
     view.reason.as_deref().filter(|_| !said)
 }
 
-fn verdict(view: &MigrationView) -> &str {
-    view.progress.as_ref().map_or("", |progress| progress.verdict_text.as_str())
+/// What a migration goes through, in this order: as events call it, and for people.
+const STAGES: [(&str, &str); 5] = [
+    ("preparing", "Prepare"),
+    ("first_pass", "First pass"),
+    ("passes", "Further passes"),
+    ("switchover", "Switch over"),
+    ("committed", "Settle"),
+];
+
+/// Where in [`STAGES`] a migration is.
+fn stage(view: &MigrationView) -> usize {
+    match (view.state, view.progress.as_ref().map(|progress| progress.stage)) {
+        (MigrationState::Settling, _) | (_, Some(Stage::Committed)) => 4,
+        (MigrationState::Moving, Some(Stage::FirstPass)) => 1,
+        (MigrationState::Moving, Some(Stage::Passes)) => 2,
+        (MigrationState::Moving, Some(Stage::Switchover)) => 3,
+        _ => 0,
+    }
 }
 
-fn figures(view: &MigrationView) -> Markup {
-    let progress = view.progress.clone().unwrap_or_default();
-    let throttle = Throttle::new(progress.throttle);
-    let held = if throttle.is_none() { "not at all".to_owned() } else { throttle.to_string() };
+fn under_way(frame: &Frame, view: &MigrationView) -> Markup {
+    let (now, shown) = (stage(view), Shown::of(view));
+    let state = view.progress.as_ref().map_or("", |progress| progress.verdict.as_str());
     html! {
-        @if !view.state.is_final() && view.state != MigrationState::InDoubt {
-            dl.figures {
-                div { dt { "Still to send" } dd data-field="remaining" { (Bytes(progress.remaining_bytes)) } }
-                div { dt { "The guest dirties" } dd data-field="dirty" { (ByteRate::new(progress.dirty_rate_bytes_per_second)) } }
-                div { dt { "The link carries" } dd data-field="bandwidth" { (ByteRate::new(progress.bandwidth_bytes_per_second)) } }
-                div { dt { "Held back" } dd data-field="throttle" { (held) } }
-                div { dt { "For" } dd data-field="elapsed" { (milliseconds(progress.elapsed_ms)) } }
+        ol.stages aria-label="Stages" {
+            @for (index, (code, name)) in STAGES.into_iter().enumerate() {
+                li data-stage=(code) aria-current=[(index == now).then_some("step")] { (name) }
             }
         }
+        dl.figures {
+            div.remaining { dt { "Still to send" } dd data-field="remaining" { (shown.remaining) } }
+            div.dirty { dt { "The guest dirties" } dd data-field="dirty" { (shown.dirty) } }
+            div.bandwidth { dt { "The link carries" } dd data-field="bandwidth" { (shown.bandwidth) } }
+            div.throttle { dt { "Held back" } dd data-field="throttle" { (shown.throttle) } }
+            div { dt { "A stop would last" } dd data-field="downtime" { (shown.downtime) } }
+            div { dt { "For" } dd data-field="elapsed" { (shown.elapsed) } }
+        }
+        p.verdict data-verdict=(state) { span data-field="verdict" { (shown.verdict) } }
+        noscript { p.note { "This is the moment at which the page was loaded; " a href={ "/migrations/" (view.id) } { "look again" } "." } }
+        (frame.may_not(Scope::Operate, "call it off, or change what it may cost"))
+        @if frame.may(Scope::Operate) { (buttons(view)) }
     }
 }
 
@@ -167,6 +231,7 @@ pub(super) async fn complete(
 /// Holds the migration to what was changed in the fields.
 pub(super) async fn adjust(
     State(app): State<App>,
+    frame: Frame,
     Path(id): Path<MigrationId>,
     Form(limits): Form<Limits>,
 ) -> Result<Response, Wrong> {
@@ -178,7 +243,8 @@ pub(super) async fn adjust(
     match adjusted {
         Ok(()) => Ok(Redirect::to(&format!("/migrations/{id}")).into_response()),
         Err(problem) => {
-            Ok((problem.status, draw(&app, id, Some(&problem.detail)).await?).into_response())
+            Ok((problem.status, draw(&app, &frame, id, Some(&problem.detail)).await?)
+                .into_response())
         }
     }
 }

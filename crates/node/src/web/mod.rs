@@ -17,6 +17,7 @@ use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use serde::Deserialize;
 
+use self::page::Frame;
 use crate::api::{App, Problem, allowed_page};
 use crate::model::Scope;
 
@@ -29,6 +30,7 @@ pub(crate) fn pages(app: &App) -> Router<App> {
     let looking = Router::new()
         .route("/", get(overview::overview))
         .route("/vms/{vm}/migrate", get(form::form))
+        .route("/vms/{vm}/migrate/check", get(form::check))
         .route("/vms/{vm}/settle", get(doubt::doubt))
         .route("/migrations/{id}", get(live::live))
         .route("/migrations/{id}/charts", get(live::charts))
@@ -84,7 +86,7 @@ impl From<Problem> for Wrong {
 impl IntoResponse for Wrong {
     fn into_response(self) -> Response {
         let status = self.0.status;
-        let page = page::page(
+        let page = page::Frame::default().page(
             "Something is in the way",
             maud::html! {
                 h1 { (status.canonical_reason().unwrap_or("Error")) }
@@ -102,7 +104,11 @@ struct Login {
 }
 
 /// Takes the token into a cookie, or asks for it.
-async fn login(State(app): State<App>, Query(login): Query<Login>) -> Result<Response, Wrong> {
+async fn login(
+    State(app): State<App>,
+    frame: Frame,
+    Query(login): Query<Login>,
+) -> Result<Response, Wrong> {
     let token = login.token.as_deref().map(str::trim);
     if let Some(token) = token
         && app.who(token)?.is_some()
@@ -115,15 +121,19 @@ async fn login(State(app): State<App>, Query(login): Query<Login>) -> Result<Res
         return Ok((headers, Redirect::to("/")).into_response());
     }
     let shown = token.is_some();
-    let page = page::page(
+    let page = frame.page(
         "Who are you?",
         maud::html! {
             h1 { "Who are you?" }
-            @if shown { p role="alert" { "This token does not open this node." } }
-            form method="get" action="/login" {
-                label for="token" { "A token of this node; its own stands in the address that it prints when it starts" }
-                input #token name="token" type="password" required autocomplete="off";
-                button { "Enter" }
+            @if shown { p.bad role="alert" { "This token does not open node " (app.node.name()) ". Each node has tokens of its own." } }
+            form.narrow-form method="get" action="/login" {
+                label for="token" { "A token of node " (app.node.name()) }
+                input #token name="token" type="password" required autocomplete="off" aria-describedby="token-hint";
+                span.hint #token-hint {
+                    "Its own stands in the address that it prints when it starts, and in the file " code { "token" }
+                    " in its folder. It gives out others: " code { "landfall node token add NAME --scope read" }
+                }
+                p.buttons { button.main { "Enter" } }
             }
         },
     );

@@ -8,10 +8,10 @@ use maud::{Markup, html};
 use serde::Deserialize;
 
 use super::limits::{self, Limits};
-use super::page::page;
+use super::page::{Frame, wide};
 use super::{Page, Wrong};
 use crate::api::{App, Problem, blocking};
-use crate::model::{DEFAULT_POLICY, Policy, PolicyName, Settings, VmName, VmView};
+use crate::model::{DEFAULT_POLICY, Policy, PolicyName, Scope, Settings, VmName, VmView};
 use crate::render::capitalised;
 
 /// What a browser sends of a policy of one's own.
@@ -41,23 +41,25 @@ impl Own {
     }
 }
 
-pub(super) async fn policies(State(app): State<App>) -> Result<Page, Wrong> {
-    draw(&app, None, &Own { auto_converge: Some(String::new()), ..Own::default() }).await
+pub(super) async fn policies(State(app): State<App>, frame: Frame) -> Result<Page, Wrong> {
+    draw(&app, &frame, None, &Own { auto_converge: Some(String::new()), ..Own::default() }).await
 }
 
-async fn draw(app: &App, error: Option<&str>, own: &Own) -> Result<Page, Wrong> {
+async fn draw(app: &App, frame: &Frame, error: Option<&str>, own: &Own) -> Result<Page, Wrong> {
     let (policies, vms) = blocking(app, |node| Ok((node.policies()?, node.vms()?))).await?;
     let here: Vec<_> = vms.iter().filter(|vm| vm.ownership.may_run_here()).collect();
     let settings = own.policy().map_or(Settings::default(), |policy| policy.settings);
-    Ok(Page(page(
+    let may = frame.may(Scope::Admin);
+    Ok(Page(frame.page(
         "Policies",
         html! {
             h1 { "What migrations may cost" }
             @if let Some(error) = error { p.bad role="alert" { (capitalised(error)) } }
-            (list(&policies))
-            @if !here.is_empty() { (defaults(&here, &policies)) }
-            h2 #own { "One of your own" }
-            form method="post" action="/policies" aria-labelledby="own" {
+            (frame.may_not(Scope::Admin, "change what stands here"))
+            (list(&policies, may))
+            @if !here.is_empty() { (defaults(&here, &policies, may)) }
+            @if may { h2 #own { "One of your own" } }
+            @if may { form method="post" action="/policies" aria-labelledby="own" {
                 div.pairs {
                     div {
                         label for="name" { "Name" }
@@ -76,33 +78,37 @@ async fn draw(app: &App, error: Option<&str>, own: &Own) -> Result<Page, Wrong> 
                 }
                 (limits::fields(&settings, &Settings::default()))
                 p.buttons { button.main { "Keep" } }
-            }
+            } }
         },
     )))
 }
 
-fn list(policies: &[Policy]) -> Markup {
+fn list(policies: &[Policy], may: bool) -> Markup {
     let built_in = Policy::built_in();
-    html! {
-        table {
-            thead { tr { th scope="col" { "Policy" } th scope="col" { "What it means" } th scope="col" { "" } } }
-            tbody { @for policy in policies {
-                tr {
-                    th scope="row" { (policy.name) @if policy.name.as_str() == DEFAULT_POLICY { br; span.muted { "the usual one" } } }
-                    td { (policy.sentence) br; span.muted { (capitalised(&limits::line(&policy.settings))) } }
-                    td { @if !built_in.iter().any(|other| other.name == policy.name) {
-                        form method="post" action={ "/policies/" (policy.name) "/remove" } {
-                            button data-ask={ "Remove the policy " (policy.name) "? Migrations under way go on as they are." } { "Remove" }
-                        }
-                    } }
-                }
-            } }
-        }
-    }
+    let own = |policy: &Policy| !built_in.iter().any(|other| other.name == policy.name);
+    wide(
+        "Policies",
+        html! {
+            table {
+                thead { tr { th scope="col" { "Policy" } th scope="col" { "What it means" } th scope="col" { "" } } }
+                tbody { @for policy in policies {
+                    tr {
+                        th scope="row" { (policy.name) @if policy.name.as_str() == DEFAULT_POLICY { br; span.muted { "the usual one" } } }
+                        td { (policy.sentence) br; span.muted { (capitalised(&limits::line(&policy.settings))) } }
+                        td { @if may && own(policy) {
+                            form method="post" action={ "/policies/" (policy.name) "/remove" } {
+                                button data-ask={ "Remove the policy " (policy.name) "? Migrations under way go on as they are." } { "Remove" }
+                            }
+                        } }
+                    }
+                } }
+            }
+        },
+    )
 }
 
 /// The policy of each machine, where nothing else is asked for.
-fn defaults(vms: &[&VmView], policies: &[Policy]) -> Markup {
+fn defaults(vms: &[&VmView], policies: &[Policy], may: bool) -> Markup {
     html! {
         h2 { "Which machine has which" }
         table {
@@ -113,13 +119,13 @@ fn defaults(vms: &[&VmView], policies: &[Policy]) -> Markup {
                     th scope="row" { (name) }
                     td {
                         form.inline method="post" action={ "/vms/" (name) "/policy" } {
-                            select name="policy" aria-label={ "Policy of " (name) } {
+                            select name="policy" disabled[!may] aria-label={ "Policy of " (name) } {
                                 option value="" selected[vm.spec.policy.is_none()] { "the usual one (" (DEFAULT_POLICY) ")" }
                                 @for policy in policies {
                                     option value=(policy.name) selected[vm.spec.policy.as_ref() == Some(&policy.name)] { (policy.name) }
                                 }
                             }
-                            button { "Set" }
+                            @if may { button { "Set" } }
                         }
                     }
                 }
@@ -128,7 +134,11 @@ fn defaults(vms: &[&VmView], policies: &[Policy]) -> Markup {
     }
 }
 
-pub(super) async fn keep(State(app): State<App>, Form(own): Form<Own>) -> Result<Response, Wrong> {
+pub(super) async fn keep(
+    State(app): State<App>,
+    frame: Frame,
+    Form(own): Form<Own>,
+) -> Result<Response, Wrong> {
     let kept = match own.policy() {
         Ok(policy) => blocking(&app, move |node| node.set_policy(&policy)).await,
         Err(problem) => Err(problem),
@@ -136,7 +146,8 @@ pub(super) async fn keep(State(app): State<App>, Form(own): Form<Own>) -> Result
     match kept {
         Ok(()) => Ok(Redirect::to("/policies").into_response()),
         Err(problem) => {
-            Ok((problem.status, draw(&app, Some(&problem.detail), &own).await?).into_response())
+            Ok((problem.status, draw(&app, &frame, Some(&problem.detail), &own).await?)
+                .into_response())
         }
     }
 }

@@ -1,0 +1,48 @@
+//! The same without JavaScript: forms, and a page that says how old it is.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::browser::Browser;
+use crate::hosts::Hosts;
+use crate::looks::picture;
+use crate::moving::STATE;
+
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Looks again and again until something is so: what would tell of it does not run.
+fn eventually(browser: &Browser, condition: &str) {
+    let began = Instant::now();
+    while browser.look(&format!("return !!({condition})")) != true {
+        assert!(began.elapsed() < PATIENCE, "{condition}: {}", browser.text("body"));
+    }
+}
+
+#[test]
+#[ignore = "needs a browser; run by `cargo xtask test browser`"]
+fn without_javascript_a_guest_is_checked_moved_and_called_off() {
+    let (hosts, browser) = (Hosts::with_probe(), Browser::start());
+    browser.chromium("Emulation.setScriptExecutionDisabled", &json!({ "value": true }));
+    browser.open(&hosts.a.login);
+    browser.click("a.button");
+    assert!(browser.text("#check").contains("Press “Check”"), "{}", browser.text("main"));
+    browser.click("button[data-check]");
+    eventually(
+        &browser,
+        "/without auto-converge/.test(document.querySelector('.prediction')?.innerText)",
+    );
+    browser.click("[name=policy][value=gentle]");
+    browser.click("button[data-check]");
+    eventually(&browser, "document.getElementById('max_throttle')?.value === '50%'");
+    picture(&browser, "form-no-js");
+    browser.click("[name=auto_converge]");
+    browser.click("button.main");
+    eventually(&browser, "/look again/.test(document.querySelector('.live')?.innerText)");
+    picture(&browser, "live-no-js");
+    browser.click("form[action$='/cancel'] button");
+    while browser.text(STATE) != "cancelled" {
+        browser.open(&browser.address());
+    }
+    assert_eq!(hosts.vm_on(&hosts.a, "probe")["state"], "running");
+}
