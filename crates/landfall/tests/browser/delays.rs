@@ -7,7 +7,8 @@ use landfall_node::client::Client;
 use serde_json::{Value, json};
 
 use crate::browser::Browser;
-use crate::hosts::Host;
+use crate::hosts::{Host, Hosts};
+use crate::moving::{STATE, form};
 
 /// Notes in every page from now on when it shows what. Each element that is kept true says by which event it was written last; a
 /// page that shows an end was loaded for it.
@@ -30,12 +31,12 @@ const NOTE: &str = r#"
 "#;
 
 /// Has the browser note what its pages show.
-pub(crate) fn note(browser: &Browser) {
+fn note(browser: &Browser) {
     browser.chromium("Page.addScriptToEvaluateOnNewDocument", &json!({ "source": NOTE }));
 }
 
 /// Tells how long each event of the migration took from the node's word to the page: the figures, the charts, and its end.
-pub(crate) fn tell(browser: &Browser, host: &Host, migration: &str) {
+fn tell(browser: &Browser, host: &Host, migration: &str) {
     let told = events(host, migration);
     let end = told.values().filter(|(_, over)| *over).map(|(at, _)| *at).min().unwrap();
     let noted = browser.look("return JSON.parse(sessionStorage.getItem('noted'))");
@@ -74,7 +75,7 @@ fn events(host: &Host, migration: &str) -> BTreeMap<u64, (u64, bool)> {
 }
 
 /// Tells how long a page took: until it had come whole, and until something was painted.
-pub(crate) fn tell_page(browser: &Browser, name: &str) {
+fn tell_page(browser: &Browser, name: &str) {
     let times = browser.look(
         "const [page] = performance.getEntriesByType('navigation');
          const [paint] = performance.getEntriesByName('first-contentful-paint');
@@ -87,4 +88,24 @@ pub(crate) fn tell_page(browser: &Browser, name: &str) {
         ms(1).unwrap_or_default(),
         ms(2).unwrap()
     );
+}
+
+#[test]
+#[ignore = "needs a browser; run by `cargo xtask test browser`"]
+fn what_a_node_tells_is_seen_in_its_pages_while_one_looks() {
+    let (hosts, browser) = (Hosts::with_probe(), Browser::start());
+    note(&browser);
+    browser.open(&hosts.a.login);
+    tell_page(&browser, "overview");
+    form(&browser, &hosts);
+    tell_page(&browser, "form");
+    // Nobody looks any closer meanwhile: that would keep the page from being written.
+    browser.click("button.main");
+    browser.until("document.querySelector('[data-final]')");
+    assert_eq!(browser.text(STATE), "arrived", "{}", browser.text("main"));
+    tell(&browser, &hosts.a, "a-1");
+    tell_page(&browser, "of the migration");
+    browser.click("nav a[href='/history']");
+    browser.until("document.querySelector('tbody tr')");
+    tell_page(&browser, "history");
 }

@@ -3,7 +3,6 @@
 use serde_json::json;
 
 use crate::browser::Browser;
-use crate::delays::{note, tell, tell_page};
 use crate::hosts::Hosts;
 use crate::looks::{look, look_every_way};
 
@@ -26,9 +25,7 @@ pub(crate) fn field(name: &str, condition: &str) -> String {
 #[ignore = "needs a browser; run by `cargo xtask test browser`"]
 fn a_guest_that_outruns_its_link_arrives_from_the_form() {
     let (hosts, browser) = (Hosts::with_probe(), Browser::start());
-    note(&browser);
     form(&browser, &hosts);
-    tell_page(&browser, "form");
     assert_eq!(browser.look("return document.querySelector('[name=auto_converge]').checked"), true);
     look_every_way(&browser, "form");
     browser.click("button.main");
@@ -39,26 +36,20 @@ fn a_guest_that_outruns_its_link_arrives_from_the_form() {
     browser.until(&field("throttle", ".endsWith('%')"));
     browser.until("document.querySelector('#charts svg')");
     assert_eq!(browser.look("return window.loadedFirst"), true);
-    tell_page(&browser, "live");
     look_every_way(&browser, "live");
 
     browser.until("document.querySelector('[data-final]')");
     assert_eq!(browser.text(STATE), "arrived", "{}", browser.text("main"));
     assert!(!browser.text(".summary").is_empty());
-    tell(&browser, &hosts.a, "a-1");
-    tell_page(&browser, "arrived");
     look_every_way(&browser, "arrived");
     browser.open(&hosts.b.login);
     browser.until("document.querySelector('a.button')");
-    tell_page(&browser, "overview");
     look_every_way(&browser, "overview");
     assert_eq!(hosts.vm_on(&hosts.b, "probe")["state"], "running");
     browser.open(&hosts.a.login);
     browser.click("nav a[href='/history']");
     browser.until("document.querySelector('tbody tr')");
     assert_eq!(browser.text(STATE), "arrived");
-    tell_page(&browser, "history");
-    look(&browser, "history-of-one");
 }
 
 #[test]
