@@ -22,6 +22,10 @@ const NAMES: [(&str, &str); 5] = [
     ("client-key.pem", KEY_FILE),
 ];
 
+/// Without these numbers QEMU searches for some of its own whenever it is to be connected to, and answers nobody for many
+/// seconds. They are those of RFC 7919; over TLS 1.3 neither are used.
+const NUMBERS: (&str, &str) = ("dh-params.pem", include_str!("ffdhe2048.pem"));
+
 /// Which end of a migration a QEMU is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
@@ -96,6 +100,8 @@ impl Credentials {
     /// Under the names that QEMU looks for. They lead to the identity itself, so that a key is in one place alone.
     fn lay_out(&self) -> io::Result<()> {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)?;
+        let (name, numbers) = NUMBERS;
+        fs::write(self.folder.join(name), numbers)?;
         for (name, file) in NAMES {
             let (at, to) = (self.folder.join(name), self.identity.join(file));
             if fs::read_link(&at).is_ok_and(|led| led == to) {
@@ -139,3 +145,7 @@ pub(super) fn close(client: &mut Client) {
         Err(error) => tracing::debug!("QEMU keeps its credentials: {}", chain(&error)),
     }
 }
+
+#[cfg(test)]
+#[path = "credentials_tests.rs"]
+mod tests;
