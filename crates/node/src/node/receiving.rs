@@ -216,7 +216,14 @@ impl Node {
         let Some(migration) = record.ownership.migration().cloned() else { return Ok(()) };
         let name = &record.spec.name;
         self.next_step()?;
+        // The source's question and a look at what comes in may find it at the same moment.
+        let alone = lock(&self.0.admitting);
+        let now = self.record(name)?.ownership;
+        if now.verdict(&migration, record.ownership.epoch) == Verdict::Accepted {
+            return Ok(());
+        }
         self.0.store.step(name, &Step::Accept { migration: migration.clone() })?;
+        drop(alone);
         tracing::info!("{migration}: '{name}' has come in");
         self.0.machines.let_in(record);
         self.tell_vm(name);
