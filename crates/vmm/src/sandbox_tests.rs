@@ -1,6 +1,7 @@
 use std::fs::File;
 use std::io::{ErrorKind, Write as _};
 use std::net::TcpListener;
+use std::os::fd::AsRawFd as _;
 use std::process::{Command, Stdio};
 use std::sync::mpsc::channel;
 use std::thread;
@@ -69,6 +70,23 @@ fn a_thread_that_faces_a_guest_still_does_its_work() {
     confined(calls::of_devices().unwrap(), || file.sync_data().unwrap());
     assert_eq!(receiver.recv(), Ok(8 << 20));
     assert_eq!(file.metadata().unwrap().len(), 6);
+}
+
+#[test]
+fn a_device_gives_room_in_a_file_back_and_takes_none() {
+    let file = tempfile::tempfile().unwrap();
+    file.set_len(1 << 20).unwrap();
+    let allocates = |mode| {
+        // SAFETY: a plain call on a descriptor that is open for as long as `file` is.
+        unsafe { libc::fallocate(file.as_raw_fd(), mode, 0, 1 << 21) == 0 }
+    };
+    let hole = libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE;
+    let done = confined(calls::of_devices().unwrap(), || {
+        [hole, 0, libc::FALLOC_FL_KEEP_SIZE, libc::FALLOC_FL_ZERO_RANGE].map(allocates)
+    });
+    assert_eq!(done, [true, false, false, false]);
+    assert_eq!(file.metadata().unwrap().len(), 1 << 20);
+    assert!(!confined(calls::of_vcpus().unwrap(), || allocates(hole)));
 }
 
 #[test]
