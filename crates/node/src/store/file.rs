@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 use serde::Serialize;
@@ -178,11 +180,32 @@ impl File {
     }
 }
 
+/// A daemon that was killed while it started a machine leaves a process that has its files until it is that machine's; on a busy
+/// host this may last.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How often it is tried meanwhile: nothing tells when a file is let go.
+const AGAIN: Duration = Duration::from_millis(20);
+
 fn opened(path: &Path) -> Result<Database, StoreError> {
-    Database::create(path).map_err(|error| match error {
-        redb::DatabaseError::DatabaseAlreadyOpen => StoreError::InUse(path.to_owned()),
-        error => StoreError::File { path: path.to_owned(), source: Box::new(error.into()) },
-    })
+    opened_in_time(path, || thread::sleep(AGAIN))
+}
+
+/// Opens it as soon as nobody else has it; waits by `wait` before each further try.
+fn opened_in_time(path: &Path, mut wait: impl FnMut()) -> Result<Database, StoreError> {
+    let began = Instant::now();
+    loop {
+        match Database::create(path) {
+            Ok(database) => return Ok(database),
+            Err(redb::DatabaseError::DatabaseAlreadyOpen) if began.elapsed() < PATIENCE => wait(),
+            Err(redb::DatabaseError::DatabaseAlreadyOpen) => {
+                return Err(StoreError::InUse(path.to_owned()));
+            }
+            Err(error) => {
+                let source = Box::new(error.into());
+                return Err(StoreError::File { path: path.to_owned(), source });
+            }
+        }
+    }
 }
 
 fn encode<T: Serialize>(key: &str, value: &T) -> Result<Vec<u8>, StoreError> {

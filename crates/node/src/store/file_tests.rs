@@ -14,3 +14,17 @@ fn a_file_that_could_not_be_written_is_opened_anew_and_has_what_was_in_it() {
     file.put(TABLE, "two", &2).unwrap();
     assert_eq!(file.all::<u32>(TABLE).unwrap(), [1, 2]);
 }
+
+#[test]
+fn a_file_that_somebody_has_who_is_leaving_is_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("node.redb");
+    let mut leaving = Some(Database::create(&path).unwrap());
+    let mut waited = 0;
+    opened_in_time(&path, || {
+        waited += 1;
+        leaving = None;
+    })
+    .unwrap();
+    assert_eq!(waited, 1);
+}
