@@ -261,14 +261,20 @@ impl Machine {
 
     /// The guest does not run here, and nothing but an operator's decision makes it.
     pub(crate) fn assert_stands_still(&mut self) {
-        assert_ne!(self.status(), RunState::Running, "{}", self.role);
-        self.refusal(&Command::Cont);
-        assert_ne!(self.status(), RunState::Running, "{}", self.role);
-        if let Ok(vm) = self.client.query::<VmStatus>(&Command::QueryVm) {
-            assert!(vm.vcpus.iter().all(|vcpu| vcpu.state == VcpuState::Paused), "{vm:?}");
+        if let Some(vm) = self.assert_held() {
             let later = self.vm().laps;
             assert_eq!(vm.laps, later, "{}", self.role);
         }
+    }
+
+    /// The same of a guest whose memory another process has, too, and may run it in.
+    pub(crate) fn assert_held(&mut self) -> Option<VmStatus> {
+        assert_ne!(self.status(), RunState::Running, "{}", self.role);
+        self.refusal(&Command::Cont);
+        assert_ne!(self.status(), RunState::Running, "{}", self.role);
+        let vm = self.client.query::<VmStatus>(&Command::QueryVm).ok()?;
+        assert!(vm.vcpus.iter().all(|vcpu| vcpu.state == VcpuState::Paused), "{vm:?}");
+        Some(vm)
     }
 
     /// Waits until the process has ended of itself; gives what it said.

@@ -2,6 +2,8 @@
 
 use std::net::Shutdown;
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel as channel_of_words};
 use std::thread;
 
@@ -81,7 +83,7 @@ pub(crate) struct Proxy {
 impl Proxy {
     /// Listens at `uri` for one connection to `destination`, and strikes at the `nth` message `at` (from 1).
     pub(crate) fn new(uri: &Uri, destination: &Uri, at: At, nth: u32, fate: Fate) -> Self {
-        Self::between(uri, destination, Strike { channels: 1, struck: 0, at, nth, fate })
+        Self::between(uri, destination, Strike { channels: 1, struck: Some(0), at, nth, fate })
     }
 
     /// The same for a migration over several channels.
@@ -92,13 +94,17 @@ impl Proxy {
         let (go, gone) = channel_of_words::<()>();
         thread::spawn(move || {
             let mut held = Vec::new();
+            // One for each direction.
+            let counted = [(); 2].map(|()| Arc::new(AtomicU32::new(strike.nth)));
             for channel in 0..strike.channels {
                 let source = listener.accept().unwrap().0;
                 let destination = UnixStream::connect(&to).unwrap();
-                let left = if channel == strike.struck { strike.nth } else { 0 };
-                for (from, to) in [(&source, &destination), (&destination, &source)] {
+                let spared = strike.struck.is_some_and(|struck| struck != channel);
+                let directions = [(&source, &destination), (&destination, &source)];
+                for ((from, to), counted) in directions.into_iter().zip(&counted) {
                     let (let_go, go) = channel_of_words();
                     let Strike { at, fate, .. } = strike;
+                    let left = (!spared).then(|| Arc::clone(counted));
                     let fault = Fault { at, left, fate, reach: reach.clone() };
                     let forward = Forward::new(from, to, fault, go);
                     thread::spawn(move || forward.run());
@@ -124,11 +130,12 @@ impl Proxy {
     }
 }
 
-/// What happens, and to which of the connections in the order in which they come.
+/// What happens, and to which of the connections in the order in which they come: that on which the message is, counted over
+/// all of them, if none is named.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Strike {
     pub(crate) channels: u16,
-    pub(crate) struck: u16,
+    pub(crate) struck: Option<u16>,
     pub(crate) at: At,
     pub(crate) nth: u32,
     pub(crate) fate: Fate,
@@ -136,7 +143,8 @@ pub(crate) struct Strike {
 
 struct Fault {
     at: At,
-    left: u32,
+    /// How many such messages pass before the struck one and with it, where one is struck.
+    left: Option<Arc<AtomicU32>>,
     fate: Fate,
     reach: Sender<()>,
 }
@@ -168,8 +176,9 @@ impl Forward {
             frame.resize(HEADER_BYTES + usize::try_from(length).unwrap(), 0);
             along.extend(rights::read_exact(&self.from, &mut frame[HEADER_BYTES..])?);
             if u16::from_le_bytes([frame[4], frame[5]]) == self.fault.at as u16 {
-                self.fault.left = self.fault.left.wrapping_sub(1);
-                if self.fault.left == 0 {
+                let left = self.fault.left.as_ref();
+                // Each number is given to one connection, whichever they come on.
+                if left.is_some_and(|left| left.fetch_sub(1, Ordering::Relaxed) == 1) {
                     self.strike(&mut frame)?;
                 }
             }

@@ -54,7 +54,7 @@ fn one_channel_that_breaks_ends_it_with_the_guest_at_the_source() {
     {
         let folder = Folder::new();
         let destination = Waiting::at(&folder.socket("d"));
-        let strike = Strike { channels: CHANNELS, struck: 2, at, nth: 1, fate };
+        let strike = Strike { channels: CHANNELS, struck: Some(2), at, nth: 1, fate };
         let proxy = Proxy::between(&folder.socket("p"), &destination.uri, strike);
         let guest = Guest::running(&Shape::busy());
         let options = narrow(&proxy.uri, Policy::Adaptive);
@@ -72,7 +72,7 @@ fn the_source_hears_what_was_wrong_on_a_further_channel() {
     let folder = Folder::new();
     let destination = Waiting::at(&folder.socket("d"));
     let (at, fate) = (At::Pages, Fate::Corrupt);
-    let strike = Strike { channels: CHANNELS, struck: 1, at, nth: 3, fate };
+    let strike = Strike { channels: CHANNELS, struck: Some(1), at, nth: 3, fate };
     let proxy = Proxy::between(&folder.socket("p"), &destination.uri, strike);
     let guest = Guest::running(&Shape::busy());
     let options = narrow(&proxy.uri, Policy::Adaptive);
@@ -90,7 +90,7 @@ fn it_can_be_cancelled_while_a_further_channel_is_stuck() {
     for at in ON_FURTHER {
         let folder = Folder::new();
         let destination = Waiting::at(&folder.socket("d"));
-        let strike = Strike { channels: CHANNELS, struck: 3, at, nth: 1, fate: Fate::Hold };
+        let strike = Strike { channels: CHANNELS, struck: Some(3), at, nth: 1, fate: Fate::Hold };
         let proxy = Proxy::between(&folder.socket("p"), &destination.uri, strike);
         let guest = Guest::running(&Shape::busy());
         let options = narrow(&proxy.uri, Policy::Adaptive);
@@ -125,7 +125,7 @@ fn a_channel_that_says_nothing_any_more_is_noticed() {
     let folder = Folder::new();
     let destination = Waiting::at(&folder.socket("d"));
     let strike =
-        Strike { channels: CHANNELS, struck: 1, at: At::PassEnd, nth: 1, fate: Fate::Hold };
+        Strike { channels: CHANNELS, struck: Some(1), at: At::PassEnd, nth: 1, fate: Fate::Hold };
     let proxy = Proxy::between(&folder.socket("p"), &destination.uri, strike);
     let guest = Guest::running(&Shape::calm());
     let peer_timeout = Duration::from_millis(300);
