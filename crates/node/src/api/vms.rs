@@ -37,7 +37,10 @@ pub(super) async fn show(State(app): State<App>, Named(vm): Named<VmName>) -> An
 #[utoipa::path(
     post, path = "/vms", operation_id = "add_vm", tag = "machines",
     request_body = VmSpec,
-    responses((status = 201, description = "It runs.", body = VmView))
+    responses(
+        (status = 201, description = "It runs.", body = VmView),
+        (status = 404, description = "There is no policy of the name that it is to have.")
+    )
 )]
 pub(super) async fn add(
     State(app): State<App>,
