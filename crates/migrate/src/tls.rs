@@ -13,6 +13,8 @@ use crate::security::Client;
 
 /// What is read from the socket at once.
 const INCOMING: usize = 256 * 1024;
+/// What is encrypted before it is written to the socket: little enough to be in the processor's cache still.
+const OUTGOING: usize = 64 * 1024;
 
 /// A connection whose hand-shake is over.
 #[derive(Debug)]
@@ -62,7 +64,7 @@ impl Tls {
         session.set_buffer_limit(None);
         let mut reader = Reader::new();
         // Content may have come right behind the hand-shake.
-        reader.take_content(&mut session)?;
+        reader.take_content(&mut session, &mut [])?;
         Ok(Self {
             socket,
             session: Mutex::new(session),
@@ -74,30 +76,43 @@ impl Tls {
     pub(crate) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         let mut reader = lock(&self.reader);
         loop {
-            let count = reader.give(buffer);
+            let mut count = reader.give(buffer);
+            if count < buffer.len() && reader.has_records() {
+                count += reader.decrypt(&mut lock(&self.session), &mut buffer[count..])?;
+            }
             if count > 0 || buffer.is_empty() || reader.ended {
                 return Ok(count);
             }
             reader.fill(&self.socket)?;
-            reader.decrypt(&mut lock(&self.session))?;
         }
     }
 
     /// Writes all of `slices`, or fails.
     pub(crate) fn write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         let mut outgoing = lock(&self.writer);
-        outgoing.clear();
-        let written = {
-            let mut session = lock(&self.session);
-            let written = session.writer().write_vectored(slices)?;
-            // Also what the session itself wants to say: answers to what the reader has found.
-            while session.wants_write() {
-                session.write_tls(&mut *outgoing)?;
+        let mut waiting = 0;
+        for part in slices.iter().flat_map(|slice| slice.chunks(OUTGOING)) {
+            lock(&self.session).writer().write_all(part)?;
+            waiting += part.len();
+            if waiting >= OUTGOING {
+                self.push(&mut outgoing)?;
+                waiting = 0;
             }
-            written
-        };
-        (&self.socket).write_all(&outgoing)?;
-        Ok(written)
+        }
+        self.push(&mut outgoing)?;
+        Ok(slices.iter().map(|slice| slice.len()).sum())
+    }
+
+    /// Writes the records that there are to the socket.
+    fn push(&self, outgoing: &mut Vec<u8>) -> io::Result<()> {
+        outgoing.clear();
+        let mut session = lock(&self.session);
+        // Also what the session itself wants to say: answers to what the reader has found.
+        while session.wants_write() {
+            session.write_tls(outgoing)?;
+        }
+        drop(session);
+        (&self.socket).write_all(outgoing)
     }
 }
 
@@ -130,23 +145,33 @@ impl Reader {
         Ok(())
     }
 
-    /// Turns what has come into its content; the session keeps the beginning of a record that has not come whole.
-    fn decrypt(&mut self, session: &mut Connection) -> io::Result<()> {
-        while self.taken < self.filled {
-            let mut incoming = &self.incoming[self.taken..self.filled];
-            self.taken += session.read_tls(&mut incoming)?;
-            self.take_content(session)?;
-        }
-        Ok(())
+    fn has_records(&self) -> bool {
+        self.taken < self.filled
     }
 
-    fn take_content(&mut self, session: &mut Connection) -> io::Result<()> {
+    /// Turns what has come into its content until `buffer` is full, and gives how much of it is; the session keeps the
+    /// beginning of a record that has not come whole.
+    fn decrypt(&mut self, session: &mut Connection, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut count = 0;
+        while count < buffer.len() && self.has_records() {
+            let mut incoming = &self.incoming[self.taken..self.filled];
+            self.taken += session.read_tls(&mut incoming)?;
+            count += self.take_content(session, &mut buffer[count..])?;
+        }
+        Ok(count)
+    }
+
+    /// Puts content straight into `buffer`, and keeps what finds no room there.
+    fn take_content(&mut self, session: &mut Connection, buffer: &mut [u8]) -> io::Result<usize> {
         let state = session.process_new_packets().map_err(failed)?;
+        let content = state.plaintext_bytes_to_read();
+        let straight = content.min(buffer.len());
+        session.reader().read_exact(&mut buffer[..straight])?;
         let begin = self.plain.len();
-        self.plain.resize(begin + state.plaintext_bytes_to_read(), 0);
+        self.plain.resize(begin + content - straight, 0);
         session.reader().read_exact(&mut self.plain[begin..])?;
         self.ended |= state.peer_has_closed();
-        Ok(())
+        Ok(straight)
     }
 }
 
