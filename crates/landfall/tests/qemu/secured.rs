@@ -5,13 +5,13 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use landfall_identity::{Authority, Request};
 use landfall_node::machines::{Destination, Followed, Follower, LocalMachines, Machines, Wish};
 use landfall_node::model::{Progress, Settings, VmRecord, VmSpec};
 use landfall_node::ownership::Ownership;
-use landfall_qmp::{Client, Command as Qmp};
+use landfall_qmp::{Client, Command as Qmp, StatusInfo};
 use serde_json::{Value, json};
 
 use crate::daemon::Hosts;
@@ -153,6 +153,16 @@ fn contains(heard: &[u8], what: &[u8]) -> bool {
     heard.windows(what.len()).any(|window| window == what)
 }
 
+/// Returns when the guest runs at its destination: a source has done its part when everything has left it.
+fn wait_until_it_runs(monitor: &mut Client) {
+    if monitor.query::<StatusInfo>(&Qmp::QueryStatus).unwrap().running {
+        return;
+    }
+    let deadline = Instant::now() + PATIENCE;
+    while monitor.wait_event(deadline).unwrap().expect("the guest does not run").event != "RESUME" {
+    }
+}
+
 #[test]
 #[ignore = "needs QEMU: cargo xtask test qemu"]
 fn who_listens_in_hears_nothing_where_nodes_have_certificates_and_everything_where_not() {
@@ -175,6 +185,7 @@ fn who_listens_in_hears_nothing_where_nodes_have_certificates_and_everything_whe
         let mut monitor = Client::connect(&sent.destination.monitor, PATIENCE).unwrap();
         let parameters = monitor.execute(&Qmp::QueryMigrateParameters).unwrap();
         assert_eq!(parameters["tls-creds"], "", "it can be moved on by anybody");
+        wait_until_it_runs(&mut monitor);
         monitor.execute(&Qmp::Stop).unwrap();
         source.guest.assert_whole(sent.process.pid);
         sent.process.kill();
