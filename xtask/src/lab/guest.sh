@@ -174,6 +174,18 @@ random() {
     echo "$count" > /tmp/count-random
 }
 
+# Numbers lines on a console that is there for that alone.
+lines() {
+    exec 3> /dev/hvc0 || fault "there is no second console"
+    count=0
+    while [ ! -e /tmp/finish ]; do
+        count=$((count + 1))
+        echo "line $count" >&3
+        usleep 100000
+    done
+    echo "$count" > /tmp/count-lines
+}
+
 # A program that is not ours checks memory, over and over.
 memory() {
     count=0
@@ -200,7 +212,7 @@ blocks() {
 # The libraries of fio ask for far more memory than they use.
 echo 1 > /proc/sys/vm/overcommit_memory
 contents 524288
-for work in writer connection files disk compiler clock random memory blocks; do
+for work in writer connection files disk compiler clock random lines memory blocks; do
     $work &
 done
 answer
@@ -209,7 +221,7 @@ sync
 echo 3 > /proc/sys/vm/drop_caches
 recheck /work
 mount -o remount,ro / || fault "the disk is still written to"
-for work in writer files disk compiler random memory blocks; do
+for work in writer files disk compiler random lines memory blocks; do
     done="$done $work $(cat /tmp/count-$work)"
 done
 verdict "times of$done"

@@ -31,8 +31,14 @@ const HOST_MODULES: &[(&str, &str)] = &[
     ("virtio_net", ""),
 ];
 /// What a guest has of its own for its devices.
-const GUEST_MODULES: &[(&str, &str)] =
-    &[("virtio_mmio", ""), ("virtio_blk", ""), ("virtio_net", ""), ("virtio_rng", "")];
+const GUEST_MODULES: &[(&str, &str)] = &[
+    ("virtio_mmio", ""),
+    ("virtio_blk", ""),
+    ("virtio_net", ""),
+    ("virtio_rng", ""),
+    ("virtio_balloon", ""),
+    ("virtio_console", ""),
+];
 /// What a guest runs that is not ours.
 const PROGRAMS: [&str; 4] = ["busybox", "memtester", "tcc", "fio"];
 /// Room for them, their libraries, and what the guest writes.

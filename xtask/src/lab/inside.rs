@@ -2,6 +2,7 @@
 
 mod boot;
 mod connection;
+mod devices;
 mod holding;
 mod host;
 mod killing;

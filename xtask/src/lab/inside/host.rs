@@ -9,6 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::boot::DISK;
+use super::devices::CONSOLE;
 use super::place::Place;
 
 pub(super) const LANDFALL: &str = "/bin/landfall";
@@ -72,7 +73,7 @@ impl Host {
         let noted = format!("echo $$ > {}; exec {LANDFALL} \"$@\"", id_file(number));
         let mut command = place.command("/bin/sh");
         command.args(["-c", &noted, "sh", "vm", "run", "--allow", "/tmp", "--allow", "/etc"]);
-        command.args(["--allow", DISK]);
+        command.args(["--allow", DISK]).args(CONSOLE);
         command.args(arguments).arg("--qmp").arg(&qmp);
         let console = self.console.try_clone().map_err(told)?;
         command.stdin(Stdio::piped()).stdout(console).stderr(Stdio::piped());

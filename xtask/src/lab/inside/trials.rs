@@ -2,6 +2,7 @@
 
 use super::boot::{DISK, boot, finish, is_there, read};
 use super::connection::Connection;
+use super::devices::{give_up_memory, has_given_up_memory, lines};
 use super::host::{Host, Process};
 use super::killing::{
     PHASES, Phase, end_destination_without_a_word, kill_committed, kill_destination,
@@ -82,13 +83,18 @@ fn outrun(host: &mut Host) -> Result<(), String> {
 /// One guest life on one host, from process to process.
 fn work(host: &mut Host) -> Result<(), String> {
     let mut life = Life::begun(host)?;
+    give_up_memory(&life.process).map_err(|error| host.telling(error))?;
     life.destination_ended_without_a_word(host)?;
     for phase in PHASES {
         life.destination_killed(host, Place::Here, phase)?;
     }
     let mut life = life.destination_killed_at_the_commit(host)?;
     life.moved(host, &ROUND)?;
-    life.ended(host)
+    has_given_up_memory(&life.process).map_err(|error| host.telling(error))?;
+    life.ended(host)?;
+    let lines = lines().map_err(|error| host.telling(error))?;
+    println!("{NEWS}{lines} lines on the guest's console, each once");
+    Ok(())
 }
 
 /// One guest life on two hosts.
