@@ -2,10 +2,10 @@
 
 use std::fs;
 use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use ring::digest;
+use tempfile::{NamedTempFile, PersistError};
 
 /// The secret in the file at `path`; a new one is drawn where there is none. Only the user who runs the node may read it.
 ///
@@ -15,16 +15,21 @@ pub(crate) fn kept(path: &Path) -> io::Result<String> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)?;
     }
+    match fs::read_to_string(path) {
+        Ok(kept) => return Ok(kept.trim().to_owned()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
     let drawn = draw()?;
-    match fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
-        Ok(mut file) => {
-            file.write_all(drawn.as_bytes())?;
-            Ok(drawn)
-        }
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+    // Named once it is whole: two nodes that are started together know each other by one key, and none is ever empty.
+    let mut file = NamedTempFile::new_in(path.parent().unwrap_or(Path::new(".")))?;
+    file.write_all(drawn.as_bytes())?;
+    match file.persist_noclobber(path) {
+        Ok(_) => Ok(drawn),
+        Err(PersistError { error, .. }) if error.kind() == io::ErrorKind::AlreadyExists => {
             Ok(fs::read_to_string(path)?.trim().to_owned())
         }
-        Err(error) => Err(error),
+        Err(PersistError { error, .. }) => Err(error),
     }
 }
 
