@@ -152,7 +152,7 @@ pub(crate) struct MigrateArgs {
     /// The most that may leave a second, as in 125MB/s or 10Gbit/s; as much as the link takes if not given.
     #[arg(long, value_name = "RATE")]
     pub(crate) bandwidth: Option<landfall_converge::ByteRate>,
-    /// Over how many connections pages go: 1 to 128, or auto.
+    /// Over how many connections pages go: 1 to 128, or auto for as many as make it faster, which is measured.
     #[arg(long, value_name = "N", default_value_t)]
     pub(crate) channels: Channels,
     /// How pages are written down: as they are (none), by whatever costs least as measured (auto), as what has changed since

@@ -2,21 +2,18 @@
 
 use std::num::NonZeroU8;
 use std::str::FromStr;
-use std::thread::available_parallelism;
 
 use landfall_converge::ByteRate;
+use landfall_migrate::options::most_channels;
+use landfall_qmp::ParametersUpdate;
 
 /// The most of one migration.
 const MOST: u8 = 128;
-/// What one connection carries on any host: below this, further ones only cost.
-const ONE_CARRIES: f64 = 1e9;
-/// More than these were never faster by themselves.
-const MOST_BY_ITSELF: usize = 8;
 
 /// How many connections there are to be.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Channels {
-    /// As many as the limit on bandwidth and the processors call for.
+    /// As many as make it faster.
     #[default]
     Auto,
     /// So many.
@@ -44,19 +41,14 @@ impl std::fmt::Display for Channels {
 }
 
 impl Channels {
-    /// The number for a migration that may use `bandwidth`, from this host.
-    pub(crate) fn number(self, bandwidth: Option<ByteRate>) -> u8 {
-        let processors = available_parallelism().map_or(1, usize::from);
-        self.number_on(processors, bandwidth)
-    }
-
-    fn number_on(self, processors: usize, bandwidth: Option<ByteRate>) -> u8 {
-        match self {
+    /// Adds what they are for a migration that may use `bandwidth`, from this host.
+    pub(crate) fn add_to(self, parameters: &mut ParametersUpdate, bandwidth: Option<ByteRate>) {
+        let count = match self {
             Self::Exactly(count) => count.get(),
-            Self::Auto if bandwidth.is_some_and(|rate| rate.bytes_per_second() <= ONE_CARRIES) => 1,
-            // Half of them: the guest runs here, too.
-            Self::Auto => u8::try_from((processors / 2).clamp(1, MOST_BY_ITSELF)).unwrap_or(1),
-        }
+            Self::Auto => most_channels(bandwidth),
+        };
+        parameters.multifd_channels = Some(count);
+        parameters.channels_by_speed = Some(self == Self::Auto);
     }
 }
 

@@ -4,7 +4,10 @@ use super::*;
 fn a_number_is_taken_as_it_is() {
     for (text, number) in [("1", 1), ("16", 16), ("128", 128)] {
         let channels: Channels = text.parse().unwrap();
-        assert_eq!(channels.number_on(64, Some(ByteRate::new(1e6))), number);
+        let mut parameters = ParametersUpdate::default();
+        channels.add_to(&mut parameters, Some(ByteRate::new(1e6)));
+        assert_eq!(parameters.multifd_channels, Some(number));
+        assert_eq!(parameters.channels_by_speed, Some(false));
         assert_eq!(channels.to_string(), text);
     }
     for wrong in ["0", "129", "-1", "many", ""] {
@@ -13,9 +16,10 @@ fn a_number_is_taken_as_it_is() {
 }
 
 #[test]
-fn by_itself_there_are_more_only_where_one_could_not_carry_it() {
+fn by_itself_speed_decides() {
     let auto: Channels = "auto".parse().unwrap();
-    let (slow, fast) = (Some(ByteRate::new(125e6)), Some(ByteRate::new(12.5e9)));
-    assert_eq!((auto.number_on(32, slow), auto.number_on(32, fast)), (1, 8));
-    assert_eq!([1, 2, 4, 8, 16, 128].map(|cores| auto.number_on(cores, None)), [1, 1, 2, 4, 8, 8]);
+    let mut parameters = ParametersUpdate::default();
+    auto.add_to(&mut parameters, None);
+    assert_eq!(parameters.channels_by_speed, Some(true));
+    assert_eq!(parameters.multifd_channels, Some(most_channels(None)));
 }

@@ -70,7 +70,7 @@ fn migrate_own(
     let mut parameters = limits.parameters(args.bandwidth, args.limits.time_limit);
     args.security.add_to(&mut parameters, args.tls_name.as_deref());
     parameters.encoding = Some(args.encoding);
-    parameters.multifd_channels = Some(args.channels.number(args.bandwidth));
+    args.channels.add_to(&mut parameters, args.bandwidth);
     parameters.hand_over = Some(args.hand_over);
     let auto_converge = !args.hand_over && args.auto_converge.unwrap_or_default() == Switch::On;
     begin(&mut client, uri.to_string(), auto_converge, parameters).map_err(monitor)?;

@@ -35,6 +35,7 @@ const ROWS: &[(&str, Figure)] = &[
     ("  predicted", |report| if_arrived(report, milliseconds(report.predicted_downtime_ms))),
     ("  limit", |report| milliseconds(report.downtime_limit_ms)),
     ("passes", |report| report.passes.to_string()),
+    ("channels", |report| channels(report.channels)),
     ("sent", |report| Bytes(report.sent_bytes).to_string()),
     ("  of memory", |report| times(report.sent_bytes, report.memory_bytes)),
     ("pages sent", |report| pages(report.pages)),
@@ -59,6 +60,10 @@ fn outcome(outcome: Outcome) -> &'static str {
 
 fn if_arrived(report: &Report, text: String) -> String {
     if report.outcome == Outcome::Completed { text } else { "–".to_owned() }
+}
+
+fn channels(channels: u16) -> String {
+    if channels == 0 { "–".to_owned() } else { channels.to_string() }
 }
 
 fn times(sent: u64, memory: u64) -> String {

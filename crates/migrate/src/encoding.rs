@@ -34,6 +34,8 @@ pub(crate) struct Piece {
 /// The encodings of one channel.
 pub(crate) struct Encodings {
     choice: EncodingChoice,
+    /// Pages go over so many.
+    channels: u16,
     chooser: Chooser,
     delta: Delta,
     lz4: Lz4,
@@ -52,12 +54,13 @@ impl std::fmt::Debug for Encodings {
 }
 
 impl Encodings {
-    /// Those of one of `channels`, which share `rate` if there is one.
-    pub(crate) fn new(choice: EncodingChoice, channels: u16, rate: Option<ByteRate>) -> Self {
+    /// Those of one channel, which has all of `rate` for itself if there is one.
+    pub(crate) fn new(choice: EncodingChoice, rate: Option<ByteRate>) -> Self {
         Self {
             choice,
-            chooser: Chooser::new(channels, rate),
-            delta: Delta::new(channels),
+            channels: 1,
+            chooser: Chooser::new(rate),
+            delta: Delta::new(1),
             lz4: Lz4,
             zstd: Zstd::default(),
             again: false,
@@ -66,9 +69,13 @@ impl Encodings {
         }
     }
 
-    /// The limit on all channels together is another one from now on.
-    pub(crate) fn set_rate(&mut self, rate: Option<ByteRate>) {
-        self.chooser.set_rate(rate);
+    /// From now on so many channels share `rate`, and what is kept of pages. With another number pages may have gone over
+    /// another channel meanwhile, so that nothing is known of them.
+    pub(crate) fn spread_over(&mut self, channels: u16, rate: Option<ByteRate>) {
+        if std::mem::replace(&mut self.channels, channels) != channels {
+            self.delta = Delta::new(channels);
+        }
+        self.chooser.share(channels, rate);
     }
 
     /// A walk begins over pages that were all sent before, or not.

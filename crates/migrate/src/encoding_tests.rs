@@ -91,7 +91,7 @@ fn send(encodings: &mut Encodings, unpacker: &mut Unpacker, all: &[u8], ram: &Ra
 fn what_arrives_is_what_was_sent_by_every_encoding_and_again_and_again() {
     for choice in CHOICES {
         for rate in [None, Some(ByteRate::new(50e6))] {
-            let mut encodings = Encodings::new(choice, 1, rate);
+            let mut encodings = Encodings::new(choice, rate);
             let (mut unpacker, ram) = (Unpacker::default(), Ram::new());
             for round in 0..40 {
                 encodings.walk_begins(round > 0);
@@ -114,7 +114,7 @@ fn what_arrives_is_what_was_sent_by_every_encoding_and_again_and_again() {
 
 #[test]
 fn zeros_in_between_are_not_mistaken_for_what_was_there_before() {
-    let mut encodings = Encodings::new(EncodingChoice::Delta, 1, None);
+    let mut encodings = Encodings::new(EncodingChoice::Delta, None);
     let (mut unpacker, ram) = (Unpacker::default(), Ram::new());
     send(&mut encodings, &mut unpacker, &content(1), &ram);
     encodings.zeros(PageRun { first: PageIndex(0), count: 64 });
@@ -126,10 +126,10 @@ fn zeros_in_between_are_not_mistaken_for_what_was_there_before() {
 #[test]
 fn a_limit_that_is_lifted_and_set_again_leaves_no_stale_knowledge() {
     let slow = Some(ByteRate::new(50e6));
-    let mut encodings = Encodings::new(EncodingChoice::Auto, 1, slow);
+    let mut encodings = Encodings::new(EncodingChoice::Auto, slow);
     let (mut unpacker, ram) = (Unpacker::default(), Ram::new());
     for (round, rate) in [(1, slow), (2, None), (1, slow), (1, None), (3, None), (1, slow)] {
-        encodings.set_rate(rate);
+        encodings.spread_over(1, rate);
         encodings.walk_begins(true);
         send(&mut encodings, &mut unpacker, &content(round), &ram);
         assert!(*ram.1.lock().unwrap() == content(round));

@@ -10,6 +10,26 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::security::{Security, SecurityError};
 
+/// What one connection carries on any host: below this, further ones only cost.
+const ONE_CARRIES: f64 = 1e9;
+/// More than these are not opened by themselves.
+const MOST_BY_THEMSELVES: usize = 8;
+
+/// How many connections are worth trying from this host, for a migration that may use `max_bandwidth`: one where that is what one carries
+/// anyway, otherwise half as many as there are processors, for the guest runs here, too, and two at least if there are two. With
+/// [`Options::channels_by_speed`] only those of them are used that make it faster.
+#[must_use]
+pub fn most_channels(max_bandwidth: Option<ByteRate>) -> u8 {
+    most_channels_with(std::thread::available_parallelism().map_or(1, usize::from), max_bandwidth)
+}
+
+fn most_channels_with(processors: usize, max_bandwidth: Option<ByteRate>) -> u8 {
+    if processors < 2 || max_bandwidth.is_some_and(|rate| rate.bytes_per_second() <= ONE_CARRIES) {
+        return 1;
+    }
+    u8::try_from((processors / 2).clamp(2, MOST_BY_THEMSELVES)).unwrap_or(1)
+}
+
 /// Where a destination listens.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Uri {
@@ -88,6 +108,8 @@ pub struct Options {
     pub max_bandwidth: Option<ByteRate>,
     /// How many connections carry pages, 1 to 128.
     pub channels: u16,
+    /// Only as many of them do as make it faster, which is measured in the first pass.
+    pub channels_by_speed: bool,
     /// How pages are written down.
     pub encoding: EncodingChoice,
     /// Compare a digest of guest memory and state at both ends before the guest is given away. Costs downtime.
@@ -111,6 +133,7 @@ impl Options {
             stepped: SteppedParameters::default(),
             max_bandwidth: None,
             channels: 1,
+            channels_by_speed: false,
             encoding: EncodingChoice::None,
             verify: false,
             hand_over: false,
@@ -126,4 +149,17 @@ pub struct Adjustment {
     pub max_bandwidth: Option<Option<ByteRate>>,
     /// What it may cost.
     pub limits: Option<Limits>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_than_one_channel_is_worth_trying_only_where_one_could_not_carry_it() {
+        let (slow, fast) = (Some(ByteRate::new(125e6)), Some(ByteRate::new(12.5e9)));
+        assert_eq!((most_channels_with(32, slow), most_channels_with(32, fast)), (1, 8));
+        let of = |processors| most_channels_with(processors, None);
+        assert_eq!([1, 2, 4, 8, 16, 128].map(of), [1, 2, 2, 4, 8, 8]);
+    }
 }

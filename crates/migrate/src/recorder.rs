@@ -196,6 +196,7 @@ impl Recorder {
             downtime_limit_ms: 0.0,
             downtime_parts_ms: parts,
             passes: 0,
+            channels: 0,
             memory_bytes: memory.0,
             sent_bytes: 0,
             pages: PageCounts::default(),

@@ -142,6 +142,9 @@ pub struct Report {
     pub downtime_parts_ms: DowntimeParts,
     /// Passes begun, the last pages of the switchover not counted.
     pub passes: u32,
+    /// Connections that pages went over in the end; 0 where that is not known.
+    #[serde(default)]
+    pub channels: u16,
     /// The guest's memory.
     pub memory_bytes: u64,
     /// Bytes that left for the destination.

@@ -24,6 +24,7 @@ mod offered;
 mod precopy;
 mod run;
 mod sender;
+mod spread;
 mod unsent;
 
 use crate::control::Control;

@@ -42,6 +42,7 @@ pub fn report(bill: &Bill, auto_converge: bool) -> Option<Report> {
         downtime_limit_ms: in_ms(bill.downtime_limit),
         downtime_parts_ms: Default::default(),
         passes: bill.passes,
+        channels: 0,
         memory_bytes: bill.memory.0,
         sent_bytes: bill.sent.0,
         pages: PageCounts { zero: bill.zero_pages, raw: bill.pages, ..PageCounts::default() },

@@ -18,6 +18,7 @@ pub(crate) fn completed() -> Report {
         downtime_limit_ms: 300.0,
         downtime_parts_ms: DowntimeParts::default(),
         passes: 4,
+        channels: 1,
         memory_bytes: 512 << 20,
         sent_bytes: 288 << 20,
         pages: PageCounts { zero: 61_072, raw: 70_000, delta: 0, compressed: 0 },

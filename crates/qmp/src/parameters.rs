@@ -115,6 +115,8 @@ parameters! {
     throttle_trigger_threshold: u8 = 50, "throttle-trigger-threshold";
     /// Channels for pages.
     multifd_channels: u8 = 2, "multifd-channels";
+    /// Only as many of them carry pages as make it faster, as measured.
+    channels_by_speed: bool = false, "x-landfall-channels-by-speed";
     /// How pages are written down.
     encoding: PageEncoding = PageEncoding::None, "x-landfall-encoding";
     /// The directory of this host's identity: with one, connections over TCP are of TLS 1.3. Empty for none.
@@ -157,6 +159,7 @@ impl ParametersUpdate {
                 percent,
             )?,
             multifd_channels: from.integer("multifd-channels", 1, 128, "a number of channels")?,
+            channels_by_speed: from.boolean("x-landfall-channels-by-speed")?,
             encoding: from.choice(
                 "x-landfall-encoding",
                 &[

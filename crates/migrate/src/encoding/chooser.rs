@@ -49,7 +49,6 @@ impl Cost {
 /// Chooses for one channel.
 #[derive(Debug)]
 pub(super) struct Chooser {
-    channels: f64,
     /// What the limit makes of a byte, in ns; zero without a limit.
     limit: f64,
     /// What the link was measured to take for a byte, in ns.
@@ -63,9 +62,8 @@ pub(super) struct Chooser {
 }
 
 impl Chooser {
-    pub(super) fn new(channels: u16, rate: Option<ByteRate>) -> Self {
+    pub(super) fn new(rate: Option<ByteRate>) -> Self {
         let mut this = Self {
-            channels: f64::from(channels),
             limit: 0.0,
             link: 0.0,
             // As they were found on processors of these years, until they are measured here.
@@ -76,12 +74,13 @@ impl Chooser {
             unused: 0,
             sample: Vec::new(),
         };
-        this.set_rate(rate);
+        this.share(1, rate);
         this
     }
 
-    pub(super) fn set_rate(&mut self, rate: Option<ByteRate>) {
-        let a_byte = |rate: ByteRate| self.channels * 1e9 / rate.bytes_per_second().max(1.0);
+    /// The limit, which so many channels share.
+    pub(super) fn share(&mut self, channels: u16, rate: Option<ByteRate>) {
+        let a_byte = |rate: ByteRate| f64::from(channels) * 1e9 / rate.bytes_per_second().max(1.0);
         self.limit = rate.map_or(0.0, a_byte);
     }
 

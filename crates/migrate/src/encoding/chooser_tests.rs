@@ -24,7 +24,7 @@ const RUN: Piece = Piece { pages: 64, encoding: None };
 
 #[test]
 fn nothing_is_compressed_for_a_link_that_is_faster_than_compressing() {
-    let mut chooser = Chooser::new(1, None);
+    let mut chooser = Chooser::new(None);
     for _ in 0..100 {
         chooser.left(RUN, 256 << 10, Duration::ZERO, Duration::from_micros(60));
         assert_eq!(chooser.choose(&text(64)), None);
@@ -34,16 +34,18 @@ fn nothing_is_compressed_for_a_link_that_is_faster_than_compressing() {
 
 #[test]
 fn a_limit_is_known_before_anything_was_measured() {
-    let mut chooser = Chooser::new(1, Some(ByteRate::new(125e6)));
+    let mut chooser = Chooser::new(Some(ByteRate::new(125e6)));
     assert!(chooser.link_is_slow());
     assert!(chooser.choose(&text(64)).is_some());
     // Ten channels that share 5 GB/s have half of one each.
-    assert!(Chooser::new(10, Some(ByteRate::new(5e9))).link_is_slow());
+    let mut one_of_ten = Chooser::new(None);
+    one_of_ten.share(10, Some(ByteRate::new(5e9)));
+    assert!(one_of_ten.link_is_slow());
 }
 
 #[test]
 fn a_link_that_becomes_slow_is_noticed() {
-    let mut chooser = Chooser::new(1, None);
+    let mut chooser = Chooser::new(None);
     for _ in 0..50 {
         chooser.left(RUN, 256 << 10, Duration::ZERO, Duration::from_millis(3));
     }
@@ -53,14 +55,14 @@ fn a_link_that_becomes_slow_is_noticed() {
 
 #[test]
 fn what_does_not_get_shorter_is_left_as_it_is() {
-    let mut chooser = Chooser::new(1, Some(ByteRate::new(10e6)));
+    let mut chooser = Chooser::new(Some(ByteRate::new(10e6)));
     assert_eq!(chooser.choose(&noise(64)), None);
     assert_eq!(chooser.choose(&noise(1)), None);
 }
 
 #[test]
 fn the_one_that_costs_less_in_all_is_taken_and_the_other_tried_now_and_then() {
-    let mut chooser = Chooser::new(1, Some(ByteRate::new(20e6)));
+    let mut chooser = Chooser::new(Some(ByteRate::new(20e6)));
     // At 50 ns a byte the link is what takes longest by either.
     for _ in 0..200 {
         chooser.took(Encoding::Lz4, 1000, 600, Duration::from_nanos(1500));
@@ -98,7 +100,7 @@ fn sent_over(chooser: &mut Chooser, busy: u64, link: u64) -> (u32, u32) {
 
 #[test]
 fn what_waits_for_a_busy_destination_is_not_taken_for_a_slow_link() {
-    let mut chooser = Chooser::new(1, None);
+    let mut chooser = Chooser::new(None);
     let (packed, runs) = sent_over(&mut chooser, 4, 0);
     assert!(packed > 0, "it looks like a slow link at first");
     assert!(packed < runs / 16, "{packed} of {runs}");
@@ -106,14 +108,14 @@ fn what_waits_for_a_busy_destination_is_not_taken_for_a_slow_link() {
 
 #[test]
 fn over_a_slow_link_text_is_compressed() {
-    let mut chooser = Chooser::new(1, None);
+    let mut chooser = Chooser::new(None);
     let (packed, runs) = sent_over(&mut chooser, 0, 8);
     assert!(packed > runs / 8 * 7, "{packed} of {runs}");
 }
 
 #[test]
 fn a_compressor_that_is_all_that_is_waited_for_does_not_make_the_link_fast() {
-    let mut chooser = Chooser::new(1, None);
+    let mut chooser = Chooser::new(None);
     let (content, mut packed) = (text(64), 0);
     for _ in 0..2048 {
         // Whatever leaves compressed is taken at once, and what leaves as it is waits for long.

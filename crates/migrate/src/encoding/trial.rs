@@ -44,6 +44,8 @@ pub(super) struct Trial {
     content: u64,
     counted: u64,
     time: Duration,
+    /// What all of it took.
+    so_far: Duration,
     /// What a byte took by the best way, in ns.
     best: f64,
     windows_left: u32,
@@ -58,6 +60,7 @@ impl Trial {
             content: 0,
             counted: 0,
             time: Duration::ZERO,
+            so_far: Duration::ZERO,
             best: 0.0,
             windows_left: 0,
             patience: PATIENCE,
@@ -76,6 +79,7 @@ impl Trial {
             return;
         }
         self.content += content;
+        self.so_far += time;
         if self.content > SETTLING {
             self.counted += content;
             self.time += time;
@@ -83,7 +87,15 @@ impl Trial {
         if self.content >= WINDOW {
             let a_byte = self.time.as_secs_f64() * 1e9 / self.counted.max(1) as f64;
             self.window_ended(a_byte, is_believed);
+        } else if self.is_hopeless() {
+            self.window_ended(f64::INFINITY, is_believed);
         }
+    }
+
+    /// What is being tried has taken longer than the best way takes for all that it was to do, even if as much was in
+    /// buffers before it.
+    fn is_hopeless(&self) -> bool {
+        self.on_trial && self.so_far.as_secs_f64() * 1e9 > 2.0 * WINDOW as f64 * self.best
     }
 
     fn window_ended(&mut self, a_byte: f64, is_believed: bool) {
@@ -110,7 +122,8 @@ impl Trial {
     /// Begins a window.
     fn turn(&mut self, way: Way) {
         self.way = way;
-        (self.content, self.counted, self.time) = (0, 0, Duration::ZERO);
+        (self.content, self.counted) = (0, 0);
+        (self.time, self.so_far) = (Duration::ZERO, Duration::ZERO);
     }
 }
 

@@ -20,10 +20,29 @@ const WINDOW_RUNS: u32 = 16;
 fn what_makes_it_slower_is_tried_ever_more_seldom() {
     let mut trial = Trial::new();
     assert_eq!(send(&mut trial, WINDOW_RUNS, 1, 3), 0);
-    assert_eq!(send(&mut trial, WINDOW_RUNS, 1, 3), WINDOW_RUNS, "once, to see");
-    assert_eq!(send(&mut trial, 16 * WINDOW_RUNS, 1, 3), 0);
+    // Once, to see, and not to the end: it has taken too long before.
+    assert_eq!(send(&mut trial, WINDOW_RUNS, 1, 3), 11);
+    assert_eq!(send(&mut trial, 15 * WINDOW_RUNS, 1, 3), 0);
     // 1 GiB, in which it is tried four times more at most.
-    assert!(send(&mut trial, 4096, 1, 3) <= 4 * WINDOW_RUNS);
+    assert!(send(&mut trial, 4096, 1, 3) <= 4 * 11);
+}
+
+#[test]
+fn what_is_hopeless_is_given_up_at_once() {
+    let mut trial = Trial::new();
+    send(&mut trial, WINDOW_RUNS, 1, 40);
+    assert_eq!(send(&mut trial, WINDOW_RUNS, 1, 40), 1);
+}
+
+#[test]
+fn what_waits_for_what_was_sent_before_it_is_not_hopeless() {
+    let mut trial = Trial::new();
+    send(&mut trial, WINDOW_RUNS, 8, 5);
+    // As much as a window was under way.
+    trial.left(Way::Packed, RUN, Duration::from_nanos(8 * u64::from(WINDOW_RUNS) * RUN), true);
+    assert_eq!(trial.way(), Way::Packed);
+    send(&mut trial, WINDOW_RUNS - 1, 8, 5);
+    assert_eq!((trial.way(), trial.on_trial), (Way::Packed, false));
 }
 
 #[test]

@@ -8,6 +8,7 @@ use super::offered::Offered;
 use super::precopy::FirstPass;
 use super::run::{Event, Link, LinkChannel, Run};
 use super::sender::{Command, Sender};
+use super::spread::Spread;
 use crate::channel::{Channel, ConnectError};
 use crate::deed::Deed;
 use crate::digest::digest_time;
@@ -38,8 +39,13 @@ impl Connecting {
         let hello = greet(run, run.options.channels.clamp(1, MAX_CHANNELS))?;
         let further = connect(run, move |options| further_channels(options, hello))?;
         for (number, stream) in (1..).zip(further) {
-            add_sender(run, stream, number, hello.channels)?;
+            add_sender(run, stream, number)?;
         }
+        run.spread = if run.tries_channels() {
+            Spread::up_to(hello.channels)
+        } else {
+            Spread::over(hello.channels)
+        };
         configure(run)?;
         drop(self);
         Ok(FirstPass::new())
@@ -80,7 +86,7 @@ fn greet(run: &mut Run<'_>, channels: u16) -> Result<Hello, Ended> {
     let first = connect(run, |options| {
         Ok(vec![Channel::connect(&options.uri, &options.security, options.peer_timeout)?])
     })?;
-    open_link(run, first, channels)?;
+    open_link(run, first)?;
     let asked = Instant::now();
     run.command(Command::Message(Message::Hello(hello)))?;
     let version = run.expect("it was greeted", |event| match event {
@@ -164,7 +170,7 @@ fn further_channel(options: &Options, hello: Hello) -> Result<Channel, ConnectEr
         .map_err(ConnectError::Wire)
 }
 
-fn open_link(run: &mut Run<'_>, first: Vec<Channel>, channels: u16) -> Result<(), Ended> {
+fn open_link(run: &mut Run<'_>, first: Vec<Channel>) -> Result<(), Ended> {
     for stream in first {
         // Reads wait for as long as the migration takes: what bounds them is the deadline of who expects an answer.
         stream.set_timeouts(None, Some(run.options.peer_timeout)).map_err(Ended::Unreachable)?;
@@ -175,16 +181,15 @@ fn open_link(run: &mut Run<'_>, first: Vec<Channel>, channels: u16) -> Result<()
             .spawn(move || read_answers(read_half, |event| post.send(event).is_ok()))
             .map_err(Ended::Thread)?;
         run.link = Some(Link { channels: Vec::new(), reader });
-        add_sender(run, stream, 0, channels)?;
+        add_sender(run, stream, 0)?;
     }
     Ok(())
 }
 
 /// Starts the thread that sends on channel `number`.
-fn add_sender(run: &mut Run<'_>, stream: Channel, number: u16, channels: u16) -> Result<(), Ended> {
+fn add_sender(run: &mut Run<'_>, stream: Channel, number: u16) -> Result<(), Ended> {
     let sender = Sender {
         channel: number,
-        channels,
         stream: stream.try_clone().map_err(Ended::Unreachable)?,
         memory: run.machine.memory(),
         dirty: run.dirty.clone(),
@@ -192,7 +197,7 @@ fn add_sender(run: &mut Run<'_>, stream: Channel, number: u16, channels: u16) ->
         bucket: run.bucket.clone(),
         counters: run.counters.clone(),
         encoder: Encoder::default(),
-        encodings: Encodings::new(run.options.encoding, channels, run.options.max_bandwidth),
+        encodings: Encodings::new(run.options.encoding, run.options.max_bandwidth),
     };
     let (commands, received): (_, Receiver<Command>) = channel();
     let post = run.post.clone();

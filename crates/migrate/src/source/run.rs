@@ -15,7 +15,8 @@ use landfall_converge::{
 pub(super) use self::ending::taken_over;
 use super::costs::Costs;
 use super::ended::Ended;
-use super::sender::{Command, Counters};
+use super::sender::{Command, Counters, WalkOrder};
+use super::spread::{Left, Spread};
 use super::unsent::Unsent;
 use crate::bucket::TokenBucket;
 use crate::channel::{Channel, ConnectError};
@@ -23,7 +24,7 @@ use crate::control::{Control, Request};
 use crate::deed::Deed;
 use crate::dirty_set::{DirtySet, WindowUnion};
 use crate::heat::{Heat, Thermometer};
-use crate::machine::{DirtySink, MachineError, Source, VcpuThrottle};
+use crate::machine::{DirtySink, MachineError, PageIndex, Source, VcpuThrottle};
 use crate::options::{Adjustment, EncodingChoice, Options};
 use crate::progress::{Observer, Phase, Progress};
 use crate::recorder::Recorder;
@@ -49,8 +50,8 @@ const LAST_WORDS: Duration = Duration::from_millis(300);
 pub(super) enum Event {
     /// Connections were made, or were not.
     Connected(Result<Vec<Channel>, ConnectError>),
-    /// A channel's part of the dirty set was sent once from its first page to its last.
-    WalkSent,
+    /// A channel's part of the dirty set was sent once from its first page to its last, or to where it was cut.
+    WalkSent { cut_at: Option<PageIndex> },
     /// A message has left.
     Sent,
     /// Nothing leaves any more.
@@ -127,6 +128,9 @@ pub(super) struct Run<'m> {
     progress: Progress,
     /// Senders that are on their way through the dirty set, for the `walks`th time.
     walking: usize,
+    /// Where the walk under way was cut, on the channel that did not come as far as the others.
+    cut_at: Option<PageIndex>,
+    pub(super) spread: Spread,
     idle: Idle,
     walks: u32,
     next_tick: Instant,
@@ -265,6 +269,8 @@ impl<'m> Run<'m> {
                 ..Progress::default()
             },
             walking: 0,
+            cut_at: None,
+            spread: Spread::over(1),
             idle: Idle::since(now),
             walks: 0,
             next_tick: now + TICK,
@@ -312,9 +318,13 @@ impl<'m> Run<'m> {
                 Ok(Event::MemoryFailed(error)) => {
                     return Err(Ended::Machine("read its memory", error));
                 }
-                Ok(Event::WalkSent) if self.walking > 1 => self.walking -= 1,
-                Ok(event @ Event::WalkSent) => {
+                Ok(Event::WalkSent { cut_at }) if self.walking > 1 => {
+                    self.walking -= 1;
+                    self.note_cut(cut_at);
+                }
+                Ok(event @ Event::WalkSent { cut_at }) => {
                     self.walking = 0;
+                    self.note_cut(cut_at);
                     self.spoke = Instant::now();
                     self.idle = Idle { since: Some(self.spoke), ..self.idle };
                     self.costs.asked(self.walks, self.spoke);
@@ -400,23 +410,64 @@ impl<'m> Run<'m> {
         self.recorder.event(EventKind::Pass { pass: self.pass });
         self.progress.pass = self.pass;
         self.observer.pass(self.pass);
-        if self.walking > 0 { Ok(()) } else { self.walk().map(drop) }
+        if self.is_walking() {
+            return Ok(());
+        }
+        if self.pass == 1 { self.walk_to_tell(PageIndex(0)) } else { self.walk().map(drop) }
     }
 
     /// Has the dirty set sent once from its first page to its last; gives the number by which the destination will
     /// acknowledge it.
     pub(super) fn walk(&mut self) -> Result<u32, Ended> {
+        self.walk_from(PageIndex(0), None)
+    }
+
+    /// Has it sent from `from` on, for a moment if that is to tell how many channels are best.
+    fn walk_to_tell(&mut self, from: PageIndex) -> Result<(), Ended> {
+        let until = self.spread.begins(self.walks + 1, Instant::now(), self.left());
+        self.walk_from(from, until).map(drop)
+    }
+
+    fn walk_from(&mut self, from: PageIndex, until: Option<Instant>) -> Result<u32, Ended> {
         self.walks += 1;
+        let order = WalkOrder {
+            number: self.walks,
+            again: self.pass > 1,
+            from,
+            channels: self.spread.channels(),
+            until,
+        };
         let channels = self.link.as_ref().map(|link| &link.channels[..]).unwrap_or_default();
         for channel in channels {
             // A sender that is gone has said why before it went.
-            let sent = channel.commands.send(Command::Walk(self.walks));
+            let sent = channel.commands.send(Command::Walk(order));
             sent.map_err(|_| Ended::Lost(WireError::Closed))?;
         }
         self.idle.ends(Instant::now());
         // What was asked for before and is still under way is counted, too.
         self.walking += channels.len();
         Ok(self.walks)
+    }
+
+    /// Whether walks of the first pass are to tell how many channels are best.
+    pub(super) fn tries_channels(&self) -> bool {
+        let by_timer = matches!(self.options.policy.sampling(), Sampling::Timer(_));
+        self.options.channels_by_speed && by_timer
+    }
+
+    /// Whether pages are being sent, or are about to be.
+    fn is_walking(&self) -> bool {
+        self.walking > 0 || self.spread.waits()
+    }
+
+    fn note_cut(&mut self, cut_at: Option<PageIndex>) {
+        self.cut_at = [self.cut_at, cut_at].into_iter().flatten().min();
+    }
+
+    /// What has left so far.
+    fn left(&self) -> Left {
+        let counts = self.counters.page_counts();
+        Left { zeros: counts.zero, others: self.counters.pages() - counts.zero }
     }
 
     /// Waits for the next tick or event of the pre-copy, and does what is due.
@@ -429,10 +480,20 @@ impl<'m> Run<'m> {
                     Sampling::PassEnd => self.sample_at_pass_end(),
                 }
             }
-            Some(Event::WalkSent) => match self.options.policy.sampling() {
+            Some(Event::WalkSent { .. }) if self.spread.walk_left(self.cut_at.is_some()) => {
+                Ok(Step::Going)
+            }
+            Some(Event::WalkSent { .. }) => match self.options.policy.sampling() {
                 Sampling::Timer(_) => self.pass_was_sent(),
                 Sampling::PassEnd => self.sample_at_pass_end(),
             },
+            Some(Event::Peer(Message::PassReceived { pass })) => {
+                if self.spread.arrived(pass, Instant::now(), self.left()) {
+                    let from = self.cut_at.take().unwrap_or(PageIndex(0));
+                    self.walk_to_tell(from)?;
+                }
+                Ok(Step::Going)
+            }
             Some(_) => Ok(Step::Going),
         }
     }
@@ -455,7 +516,7 @@ impl<'m> Run<'m> {
     /// Passes end when all of them was sent; the dirty log is read whenever it is time.
     fn sample_by_timer(&mut self) -> Result<Step, Ended> {
         let step = self.sample(true, false)?;
-        if step == Step::Going && self.walking == 0 {
+        if step == Step::Going && !self.is_walking() {
             self.next_pass_if_dirty()?;
             if self.walking == 0 && self.spoke.elapsed() >= LIFE_SIGN {
                 // A walk over nothing: its end is answered, so that both sides know that the other lives.
@@ -507,6 +568,7 @@ impl<'m> Run<'m> {
         self.sampled = SampledAt { time: now, sent, pages };
         let decision = self.controller.step(sample);
         let channels = self.link.as_ref().map(|link| &link.channels[..]).unwrap_or_default();
+        let channels = &channels[..channels.len().min(self.spread.channels().into())];
         self.unsent.follow(self.controller.estimates().bandwidth, channels);
         match &decision {
             Decision::Throttle(throttles) => {
@@ -641,6 +703,7 @@ impl<'m> Run<'m> {
         report.hand_over = self.options.hand_over;
         report.downtime_limit_ms = self.options.limits.max_downtime.as_secs_f64() * 1e3;
         report.passes = self.pass;
+        report.channels = self.spread.channels();
         report.sent_bytes = self.counters.bytes();
         report.pages = self.counters.page_counts();
         report.dirty_rate_bytes_per_second = estimates.unthrottled_dirty_rate.bytes_per_second();

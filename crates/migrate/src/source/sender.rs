@@ -26,12 +26,27 @@ const _: () = assert!(PAGE as u64 == PAGE_SIZE);
 /// What the sender is to do.
 #[derive(Debug)]
 pub(super) enum Command {
-    /// Send what is dirty once, cold pages first, each kind from the first page to the last.
-    Walk(u32),
+    /// Send what is dirty once.
+    Walk(WalkOrder),
     /// Say something.
     Message(Message),
     /// Say something with which descriptors go along.
     Pass(Message, Vec<OwnedFd>),
+}
+
+/// How to walk through the dirty set: cold pages first, each kind from the first page to the last.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct WalkOrder {
+    /// The destination acknowledges it by this.
+    pub(super) number: u32,
+    /// All pages were sent before.
+    pub(super) again: bool,
+    /// Cold pages before this one are left for later.
+    pub(super) from: PageIndex,
+    /// Pages go over the first so many channels.
+    pub(super) channels: u16,
+    /// When it is to be left, while it is at cold pages.
+    pub(super) until: Option<Instant>,
 }
 
 /// What has left, by all senders together. Each number is written by senders and read for statistics only.
@@ -91,7 +106,6 @@ impl From<WireError> for Interrupted {
 /// The sender of one channel.
 pub(super) struct Sender {
     pub(super) channel: u16,
-    pub(super) channels: u16,
     pub(super) stream: Channel,
     pub(super) memory: Arc<dyn GuestMemory>,
     pub(super) dirty: Arc<DirtySet>,
@@ -115,8 +129,8 @@ impl Sender {
             Walk { buffer: vec![0; PAGE * 64], waited: Duration::ZERO, zero_runs: Vec::new() };
         for command in commands {
             let event = match command {
-                Command::Walk(number) => match self.walk(number, &mut walk) {
-                    Ok(()) => Event::WalkSent,
+                Command::Walk(order) => match self.walk(order, &mut walk) {
+                    Ok(cut_at) => Event::WalkSent { cut_at },
                     // Said already by who stopped it; a farewell may follow.
                     Err(Interrupted::Stopped) => continue,
                     Err(Interrupted::Wire(error)) => Event::SendFailed(error),
@@ -152,36 +166,51 @@ impl Sender {
         self.counters.bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// Sends what is `wanted` of the dirty pages, from the first to the last, unless `enough`.
+    /// Sends what is `wanted` of the dirty pages, from `cursor` to the last. Where it came to if there was `enough` before.
     fn walk_over(
         &mut self,
         walk: &mut Walk,
+        mut cursor: PageIndex,
+        channels: u16,
         wanted: impl Fn(usize) -> u64,
         enough: impl Fn() -> bool,
-    ) -> Result<(), Interrupted> {
-        let mut cursor = PageIndex(0);
+    ) -> Result<Option<PageIndex>, Interrupted> {
         while !enough() {
             let waits = Instant::now();
             self.bucket.wait().map_err(|_| Interrupted::Stopped)?;
             walk.waited = waits.elapsed();
             let most = self.bucket.run_pages().min(MAX_RUN_PAGES);
-            let run = self.dirty.take_run(cursor, most, self.channel, self.channels, &wanted);
-            let Some(run) = run else { break };
+            let run = self.dirty.take_run(cursor, most, self.channel, channels, &wanted);
+            let Some(run) = run else { return Ok(None) };
             cursor = run.first.offset(run.count);
             self.send_run(run, walk)?;
         }
-        Ok(())
+        Ok(Some(cursor))
     }
 
-    fn walk(&mut self, number: u32, walk: &mut Walk) -> Result<(), Interrupted> {
+    /// Gives where it was left, if that was sooner than at its end.
+    fn walk(
+        &mut self,
+        order: WalkOrder,
+        walk: &mut Walk,
+    ) -> Result<Option<PageIndex>, Interrupted> {
         let heat = Arc::clone(&self.heat);
         heat.walk_begins();
-        self.encodings.set_rate(self.bucket.rate());
-        self.encodings.walk_begins(number > 1);
-        self.walk_over(walk, |word| heat.cold(word), || false)?;
-        self.walk_over(walk, |word| heat.hot(word), || heat.cold_waits())?;
-        self.flush_zeros(walk)?;
-        Ok(self.say(&Message::PassEnd { pass: number })?)
+        self.encodings.spread_over(order.channels, self.bucket.rate());
+        self.encodings.walk_begins(order.again);
+        let mut cut_at = None;
+        if self.channel < order.channels {
+            let is_due = || order.until.is_some_and(|until| Instant::now() >= until);
+            let cold = |word| heat.cold(word);
+            cut_at = self.walk_over(walk, order.from, order.channels, cold, is_due)?;
+            if cut_at.is_none() {
+                let hot = |word| heat.hot(word);
+                self.walk_over(walk, PageIndex(0), order.channels, hot, || heat.cold_waits())?;
+            }
+            self.flush_zeros(walk)?;
+        }
+        self.say(&Message::PassEnd { pass: order.number })?;
+        Ok(cut_at)
     }
 
     /// Sends a run: its zero pages by number, the others as they are.

@@ -17,18 +17,18 @@ const MOST_BYTES: u32 = 16 << 20;
 /// The bound of each channel.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Unsent {
-    /// `None`: as the kernel has it.
-    bound: Option<u32>,
+    /// And how many have it. `None`: as the kernel has it.
+    bound: Option<(u32, usize)>,
 }
 
 impl Unsent {
     /// Bounds it by what leaves at `bandwidth` over all `channels`.
     pub(super) fn follow(&mut self, bandwidth: ByteRate, channels: &[LinkChannel]) {
         let bound = bound(bandwidth, channels.len());
-        if self.bound == Some(bound) {
+        let bounded = Some((bound, channels.len()));
+        if std::mem::replace(&mut self.bound, bounded) == bounded {
             return;
         }
-        self.bound = Some(bound);
         for channel in channels {
             if let Err(error) = channel.stream.bound_unsent(bound) {
                 // The downtime is then as much longer as the kernel keeps back.

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use landfall_converge::Policy;
+use landfall_converge::{ByteRate, Limits, Policy};
 use landfall_migrate::ReceiveError;
-use landfall_migrate::options::{Options, Uri};
+use landfall_migrate::machine::MemoryLayout;
+use landfall_migrate::options::{EncodingChoice, Options, Uri};
 use landfall_migrate::progress::Phase;
 use landfall_migrate::report::Outcome;
 
@@ -29,6 +30,37 @@ fn a_guest_that_outruns_the_link_arrives_over_any_number_of_channels() {
         assert!(report.passes >= 2);
         guest.assert_stands_still();
         destination.arrived().assert_goes_on();
+    }
+}
+
+/// It has enough to send that several numbers of channels are tried, and writes to all of it meanwhile.
+#[test]
+fn a_guest_arrives_whole_over_as_many_channels_as_are_found_to_be_faster() {
+    let layout = MemoryLayout::new(vec![0..32_768, 65_536..66_048]).unwrap();
+    let shape = Shape { layout, vcpus: 2, pages_per_vcpu: 16_384, pace: 100_000 };
+    for encoding in [EncodingChoice::None, EncodingChoice::Delta, EncodingChoice::Auto] {
+        for max_bandwidth in [None, Some(ByteRate::new(400e6))] {
+            let destination = Waiting::at(&Uri::Tcp("127.0.0.1:0".to_owned()));
+            let guest = Guest::running(&shape);
+            let options = narrow(&destination.uri, Policy::Adaptive);
+            // Both digests of so much memory take longer than the others here allow.
+            let limits = Limits { max_downtime: Duration::from_secs(2), ..options.limits };
+            let options = Options {
+                channels: CHANNELS,
+                channels_by_speed: true,
+                encoding,
+                max_bandwidth,
+                limits,
+                verify: true,
+                ..options
+            };
+            let report = migrate(&guest, &options);
+            assert_eq!(report.outcome, Outcome::Completed, "{encoding:?}: {:?}", report.reason);
+            assert_eq!(report.integrity, "ok");
+            assert!((1..=CHANNELS).contains(&report.channels));
+            guest.assert_stands_still();
+            destination.arrived().assert_goes_on();
+        }
     }
 }
 

@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use landfall_converge::ByteRate;
+use landfall_migrate::options::most_channels;
 use landfall_qmp::{
     Capability, CapabilityState, Client, ClientError, Command, MigrationInfo, MigrationStatus,
     OnLimit as QmpOnLimit, ParametersUpdate, RunState, StatusInfo, VmStatus,
@@ -85,13 +87,18 @@ pub(super) fn send(
     follower: &mut dyn Follower,
 ) -> Result<Followed, MachineError> {
     if let Some(to) = to {
+        let limit = settings.bandwidth_bytes_per_second.map(|bytes| ByteRate::new(bytes as f64));
+        let channels = most_channels(limit);
         let state = |capability, state| CapabilityState { capability, state };
         let capabilities = Command::MigrateSetCapabilities(vec![
             state(Capability::Events, true),
             state(Capability::AutoConverge, settings.auto_converge),
+            state(Capability::Multifd, channels > 1),
         ]);
         client.execute(&capabilities).map_err(told)?;
         let parameters = ParametersUpdate {
+            multifd_channels: Some(channels),
+            channels_by_speed: Some(true),
             tls_creds: Some(identity.map_or(String::new(), |it| it.display().to_string())),
             tls_hostname: Some(identity.map_or(String::new(), |_| to.node.to_string())),
             ..parameters(settings)
@@ -121,7 +128,7 @@ fn follow(client: &mut Client, follower: &mut dyn Follower) -> Result<Followed, 
             if ended.get_or_insert_with(Instant::now).elapsed() > REPORT_TIMEOUT {
                 let why = info.error_desc.unwrap_or_else(|| "it does not say why".to_owned());
                 return Err(MachineError::Monitor(format!(
-                    "the migration ended without a report: {why}"
+                    "the migration ended without a report: {why}; ask the machine itself whether its guest runs there"
                 )));
             }
         } else {

@@ -26,6 +26,7 @@ pub fn so_far(settings: &Settings, points: &[Point]) -> Report {
         downtime_limit_ms: settings.max_downtime_ms as f64,
         downtime_parts_ms: Default::default(),
         passes: last.pass,
+        channels: 1,
         memory_bytes: 0,
         sent_bytes: 0,
         pages: Default::default(),

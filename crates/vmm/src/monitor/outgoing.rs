@@ -182,6 +182,7 @@ fn options(uri: Uri, capabilities: Capabilities, parameters: &Parameters) -> Opt
             PageEncoding::Zstd => EncodingChoice::Zstd,
         },
         channels: if capabilities.multifd { parameters.multifd_channels.into() } else { 1 },
+        channels_by_speed: parameters.channels_by_speed,
         verify: parameters.verify,
         hand_over: parameters.hand_over,
         peer_timeout: parameters.peer_timeout,
