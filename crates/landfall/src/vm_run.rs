@@ -11,6 +11,7 @@ use landfall_migrate::machine::MachineKind;
 use landfall_migrate::options::Uri;
 use landfall_vmm::devices::{DiskChoice, LineChoice, NetChoice};
 use landfall_vmm::machine::{Configuration, DirtyLogChoice, Guest, KernelGuest};
+use landfall_vmm::memory::HugePageSize;
 use landfall_vmm::pc::BootFiles;
 use landfall_vmm::probe::Workload;
 use landfall_vmm::process::{End, GuestOrigin, RunError, RunOptions, confine, run};
@@ -70,6 +71,10 @@ pub(crate) struct VmRunArgs {
     /// The guest's memory, as in 512MiB.
     #[arg(long, value_name = "SIZE", default_value = "512MiB", conflicts_with_all = ["incoming", "restore"])]
     pub(crate) memory: Bytes,
+    /// Take the memory from the pool of huge pages of this host, as in 2MiB or 1GiB (see vm.nr_hugepages). They travel with the guest: a
+    /// destination takes them from its own pool, or refuses the guest.
+    #[arg(long, value_name = "SIZE", conflicts_with_all = ["incoming", "restore"])]
+    pub(crate) hugepages: Option<HugePageSize>,
     /// How writes of a guest in KVM are recorded: auto, ring (a ring a vCPU, which tells vCPUs apart) or bitmap. It travels
     /// with the guest; a destination without rings uses bitmaps.
     #[arg(long, value_name = "LOG", default_value_t, conflicts_with_all = ["incoming", "restore"])]
@@ -202,6 +207,7 @@ impl VmRunArgs {
                     // Replaced by the one that is chosen.
                     machine: self.machine.kind().unwrap_or(MachineKind::Kvm),
                     memory: self.memory,
+                    huge_pages: self.hugepages,
                     vcpus: usize::from(self.cpus.get()),
                     guest,
                     dirty_log: self.dirty_log,

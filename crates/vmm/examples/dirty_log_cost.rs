@@ -48,6 +48,7 @@ fn main() -> Result<(), MachineError> {
             let configuration = Configuration {
                 machine: MachineKind::Kvm,
                 memory: Bytes(512 << 20),
+                huge_pages: None,
                 vcpus,
                 guest: Guest::Probe(workload.parse()?),
                 dirty_log: log.unwrap_or("bitmap").parse::<DirtyLogChoice>()?,

@@ -11,6 +11,7 @@ fn machine(workload: &str) -> std::sync::Arc<Vm> {
     let configuration = Configuration {
         machine: MachineKind::Synthetic,
         memory: Bytes(64 << 20),
+        huge_pages: None,
         vcpus: 1,
         guest: crate::machine::Guest::Probe(workload.parse().unwrap()),
         dirty_log: crate::machine::DirtyLogChoice::Auto,

@@ -106,7 +106,7 @@ impl Vm {
         configuration: Configuration,
         events: &Sender<VmEvent>,
     ) -> Result<Arc<Self>, VmError> {
-        let ram = GuestRam::new(configuration.memory)?;
+        let ram = GuestRam::with_pages(configuration.memory, configuration.huge_pages)?;
         Self::build(host, configuration, ram, Contents::Fresh, events)
     }
 

@@ -18,6 +18,7 @@ fn configuration(machine: MachineKind, workload: &str, vcpus: usize) -> Configur
     Configuration {
         machine,
         memory: Bytes(32 << 20),
+        huge_pages: None,
         vcpus,
         guest: Guest::Probe(workload),
         dirty_log: DirtyLogChoice::Auto,

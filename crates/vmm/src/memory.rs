@@ -3,6 +3,7 @@
 mod filling;
 pub(crate) mod huge_pages;
 mod own_writes;
+mod pooled;
 mod shared;
 
 use std::ffi::CStr;
@@ -24,11 +25,15 @@ use vm_memory::{
 
 use self::filling::Filling;
 pub use self::own_writes::OwnWrites;
+pub use self::pooled::HugePageSize;
 pub use self::shared::SharedMemoryError;
 
 /// Where the hole for devices begins on a PC; memory beyond it continues at 4 GiB.
 const HOLE_START: u64 = 3 << 30;
 const HOLE_END: u64 = 4 << 30;
+/// A page that is empty.
+const ZEROS: [u8; 4096] = [0; 4096];
+const _: () = assert!(ZEROS.len() as u64 == PAGE_SIZE);
 /// The grain of a memory size: a huge page, so that layouts align with words of bitmaps and with page tables.
 const GRAIN: u64 = 2 << 20;
 
@@ -38,6 +43,23 @@ pub enum MemoryError {
     /// The size is no multiple of 2 MiB, or zero.
     #[error("a guest of {0} cannot be made; choose a multiple of 2 MiB, at least {1}")]
     Size(Bytes, Bytes),
+    /// The size is no multiple of that of its pages.
+    #[error("a guest of {0} cannot be made of huge pages of {1}; choose a multiple of {1}")]
+    HugePageSize(Bytes, HugePageSize),
+    /// The host's pool of huge pages has too few.
+    #[error(
+        "this host does not have {count} huge pages of {size} to give; free some or have more (sysctl vm.nr_hugepages), choose \
+         another host, or do without --hugepages"
+    )]
+    HugePages {
+        /// How many were asked for.
+        count: u64,
+        /// How large they are.
+        size: HugePageSize,
+        /// What the kernel says.
+        #[source]
+        error: std::io::Error,
+    },
     /// The kernel gave no memory.
     #[error("the kernel gives no {0} of guest memory; choose less, or free some")]
     Allocate(Bytes, #[source] std::io::Error),
@@ -79,6 +101,8 @@ pub struct GuestRam {
     layout: MemoryLayout,
     size: Bytes,
     filling: Filling,
+    /// Its pages are of the host's pool, and kept whatever is in them.
+    is_pooled: bool,
 }
 
 impl GuestRam {
@@ -87,7 +111,19 @@ impl GuestRam {
     /// # Errors
     /// When the size is odd, or the kernel has no memory to give.
     pub fn new(size: Bytes) -> Result<Self, MemoryError> {
+        Self::with_pages(size, None)
+    }
+
+    /// The same in huge pages of the host's pool, if there are to be some.
+    ///
+    /// # Errors
+    /// When the size is odd, or the kernel has no memory to give.
+    pub fn with_pages(size: Bytes, pages: Option<HugePageSize>) -> Result<Self, MemoryError> {
         let (ranges, layout) = laid_out(size)?;
+        if let Some(pages) = pages {
+            pages.check(size)?;
+        }
+        let region = |range| region(range, pages);
         let regions = ranges.iter().map(region).collect::<Result<Vec<_>, _>>()?;
         Self::of(regions, layout, size)
     }
@@ -97,9 +133,11 @@ impl GuestRam {
         layout: MemoryLayout,
         size: Bytes,
     ) -> Result<Self, MemoryError> {
-        let filling = Filling::of(regions.len());
+        let files = regions.iter().filter_map(|region| region.file_offset());
+        let is_pooled = files.map(FileOffset::file).any(pooled::is_pooled);
+        let filling = Filling::of(regions.len(), is_pooled);
         let map = GuestMemoryMmap::from_regions(regions).map_err(MemoryError::Regions)?;
-        Ok(Self { map, layout, size, filling })
+        Ok(Self { map, layout, size, filling, is_pooled })
     }
 
     /// The memory of a guest in another process, by the file behind it: for looking on from outside. All of it must lie
@@ -197,6 +235,9 @@ impl GuestRam {
     /// # Errors
     /// When the run is not wholly inside one range of the layout, or the kernel does not take them.
     pub(crate) fn give_back(&self, first: PageIndex, count: u64) -> Result<(), MemoryError> {
+        if self.is_pooled {
+            return self.write_zeros(first, count);
+        }
         self.punch(first, count)?;
         // Only now: who reads a page that is noted finds what it has become.
         let address = GuestAddress(first.address());
@@ -205,6 +246,28 @@ impl GuestRam {
             let offset = bytes(address.0 - region.start_addr().0);
             let region: &MmapRegion<OwnWrites> = region;
             region.bitmap().mark_dirty(offset, bytes(count * PAGE_SIZE));
+        }
+        Ok(())
+    }
+
+    /// Where nothing was written there are zeros already.
+    fn zero_pooled(&self, first: PageIndex, count: u64) -> Result<(), MemoryError> {
+        for page in first.0..first.0 + count {
+            let address = GuestAddress(PageIndex(page).address());
+            let region = self.map.find_region(address);
+            let region = region.ok_or(MemoryError::Outside { first: page, count: 1 })?;
+            let at = usize::try_from(address.0 - region.start_addr().0).unwrap_or(usize::MAX);
+            let mapping: &MmapRegion<OwnWrites> = region;
+            if mapping.bitmap().has_any(at, ZEROS.len()) {
+                self.write_zeros(PageIndex(page), 1)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn write_zeros(&self, first: PageIndex, count: u64) -> Result<(), MemoryError> {
+        for page in first.0..first.0 + count {
+            self.map.write_slice(&ZEROS, self.checked(PageIndex(page), ZEROS.len())?)?;
         }
         Ok(())
     }
@@ -244,25 +307,37 @@ fn signed(value: u64) -> Result<i64, MemoryError> {
     i64::try_from(value).map_err(|_| MemoryError::Outside { first: value / PAGE_SIZE, count: 0 })
 }
 
-fn region(range: &Range<u64>) -> Result<GuestRegionMmap<OwnWrites>, MemoryError> {
+fn region(
+    range: &Range<u64>,
+    pages: Option<HugePageSize>,
+) -> Result<GuestRegionMmap<OwnWrites>, MemoryError> {
     let bytes = range.end - range.start;
-    let file = memfd(c"landfall-guest", bytes)
-        .map_err(|error| MemoryError::Allocate(Bytes(bytes), error))?;
+    let flags = pages.map_or(0, HugePageSize::flags);
+    let file = memfd(c"landfall-guest", bytes, flags).map_err(|error| match pages {
+        Some(pages) => pages.missing(bytes, error),
+        None => MemoryError::Allocate(Bytes(bytes), error),
+    })?;
+    if let Some(pages) = pages {
+        pages.take(&file, bytes)?;
+    }
     mapped(range, file)
 }
 
 fn mapped(range: &Range<u64>, file: File) -> Result<GuestRegionMmap<OwnWrites>, MemoryError> {
     let bytes = range.end - range.start;
     let size = usize::try_from(bytes).map_err(|_| MemoryError::Size(Bytes(bytes), Bytes(GRAIN)))?;
+    let is_pooled = pooled::is_pooled(&file);
     let mapping =
         MmapRegion::from_file(FileOffset::new(file, 0), size).map_err(MemoryError::Map)?;
-    huge_pages::ask_for(&mapping);
+    if !is_pooled {
+        huge_pages::ask_for(&mapping);
+    }
     GuestRegionMmap::new(mapping, GuestAddress(range.start))
         .ok_or(MemoryError::Size(Bytes(bytes), Bytes(GRAIN)))
 }
 
-fn memfd(name: &CStr, size: u64) -> std::io::Result<File> {
-    let flags = libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING;
+fn memfd(name: &CStr, size: u64, flags: libc::c_uint) -> std::io::Result<File> {
+    let flags = flags | libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING;
     // SAFETY: the name is a valid C string and the flags are known to the kernel.
     let fd = unsafe { libc::memfd_create(name.as_ptr(), flags) };
     if fd < 0 {
@@ -314,6 +389,10 @@ impl GuestMemory for GuestRam {
 
     /// Punches a hole into the memfd: pages that were never written are not even touched, others are given back.
     fn zero_pages(&self, first: PageIndex, count: u64) -> Result<(), MachineError> {
+        if self.is_pooled {
+            self.checked(first, usize::try_from(count * PAGE_SIZE).unwrap_or(usize::MAX))?;
+            return Ok(self.zero_pooled(first, count)?);
+        }
         Ok(self.punch(first, count)?)
     }
 }

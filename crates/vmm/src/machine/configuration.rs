@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::form::{FORM, first_form};
 use super::{DirtyLogChoice, Guest, KernelGuest};
+use crate::memory::HugePageSize;
 use crate::probe::Workload;
 
 /// What a machine is made from. It travels in the hand-shake, so that a destination needs no copy of it.
@@ -16,6 +17,8 @@ pub struct Configuration {
     pub machine: MachineKind,
     /// How much memory the guest has.
     pub memory: Bytes,
+    /// Huge pages of the host's pool that it is in, if it is; so it is at the destination.
+    pub huge_pages: Option<HugePageSize>,
     /// How many vCPUs.
     pub vcpus: usize,
     /// What the guest is.
@@ -32,6 +35,8 @@ struct Written {
     form: u32,
     machine: MachineKind,
     memory: Bytes,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    huge_pages: Option<HugePageSize>,
     vcpus: usize,
     /// One of these two is there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -44,25 +49,26 @@ struct Written {
 
 impl From<Configuration> for Written {
     fn from(configuration: Configuration) -> Self {
-        let Configuration { machine, memory, vcpus, guest, dirty_log } = configuration;
+        let Configuration { machine, memory, huge_pages, vcpus, guest, dirty_log } = configuration;
         let (workload, kernel) = match guest {
             Guest::Probe(workload) => (Some(workload), None),
             Guest::Kernel(kernel) => (None, Some(kernel)),
         };
-        Self { form: FORM, machine, memory, vcpus, workload, kernel, dirty_log }
+        Self { form: FORM, machine, memory, huge_pages, vcpus, workload, kernel, dirty_log }
     }
 }
 
 impl TryFrom<Written> for Configuration {
     type Error = &'static str;
     fn try_from(written: Written) -> Result<Self, Self::Error> {
-        let Written { form: _, machine, memory, vcpus, workload, kernel, dirty_log } = written;
+        let Written { form: _, machine, memory, huge_pages, vcpus, workload, kernel, dirty_log } =
+            written;
         let guest = match (workload, kernel) {
             (Some(workload), None) => Guest::Probe(workload),
             (None, Some(kernel)) => Guest::Kernel(kernel),
             _ => return Err("the guest must be either a probe or a kernel"),
         };
-        Ok(Self { machine, memory, vcpus, guest, dirty_log })
+        Ok(Self { machine, memory, huge_pages, vcpus, guest, dirty_log })
     }
 }
 

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
-use landfall_converge::Bytes;
 use landfall_migrate::machine::{Destination, Host, MachineError, MemoryFile};
 
 use super::assembly::Contents;
@@ -43,13 +42,13 @@ impl IncomingHost {
     fn build_in(
         &mut self,
         configuration: &[u8],
-        ram: impl FnOnce(Bytes) -> Result<GuestRam, MemoryError>,
+        ram: impl FnOnce(&Configuration) -> Result<GuestRam, MemoryError>,
     ) -> Result<Box<dyn Destination>, MachineError> {
         let configuration: Configuration =
             form::read(configuration).map_err(VmError::Configuration)?;
         // One that failed half-way must give its memory back before the next takes its own.
         self.built = None;
-        let ram = ram(configuration.memory)?;
+        let ram = ram(&configuration)?;
         let vm = Vm::build(&self.host, configuration, ram, Contents::Incoming, &self.events)?;
         self.built = Some(Arc::clone(&vm));
         Ok(Box::new(Movable::new(vm)))
@@ -58,7 +57,7 @@ impl IncomingHost {
 
 impl Host for IncomingHost {
     fn build(&mut self, configuration: &[u8]) -> Result<Box<dyn Destination>, MachineError> {
-        self.build_in(configuration, GuestRam::new)
+        self.build_in(configuration, |it| GuestRam::with_pages(it.memory, it.huge_pages))
     }
 
     fn take_over(
@@ -66,6 +65,6 @@ impl Host for IncomingHost {
         configuration: &[u8],
         memory: Vec<MemoryFile>,
     ) -> Result<Box<dyn Destination>, MachineError> {
-        self.build_in(configuration, |size| GuestRam::in_files(size, memory))
+        self.build_in(configuration, |it| GuestRam::in_files(it.memory, memory))
     }
 }

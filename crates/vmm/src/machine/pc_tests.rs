@@ -67,6 +67,7 @@ fn configuration(machine: MachineKind) -> Configuration {
     Configuration {
         machine,
         memory: MEMORY,
+        huge_pages: None,
         vcpus: VCPUS,
         guest: Guest::Kernel(KernelGuest::default()),
         dirty_log: DirtyLogChoice::Auto,

@@ -31,9 +31,11 @@ pub(super) struct Filling {
 }
 
 impl Filling {
-    pub(super) fn of(regions: usize) -> Self {
+    /// Of memory in so many regions, which has its pages already if they are those of the host's pool.
+    pub(super) fn of(regions: usize, is_pooled: bool) -> Self {
         let turns = (0..regions).map(|_| Mutex::new(())).collect();
-        Self { turns, in_steps: AtomicBool::new(!huge_pages::are_given_where_asked_for()) }
+        let in_steps = !is_pooled && !huge_pages::are_given_where_asked_for();
+        Self { turns, in_steps: AtomicBool::new(in_steps) }
     }
 
     fn only_by_copying(&self, why: &io::Error) {

@@ -95,6 +95,7 @@ const PROCESS: &[c_long] = &[
     libc::SYS_fchmodat,
     libc::SYS_fcntl,
     libc::SYS_fstat,
+    libc::SYS_fstatfs,
     libc::SYS_ftruncate,
     libc::SYS_getcwd,
     libc::SYS_getdents64,
