@@ -1,4 +1,4 @@
-//! The limits: who only writes and reads as many bytes over the same kind of socket, and looks at none of them; and who reads
+//! The limits: who only writes the same bytes over the same kind of socket, and looks at none of them at the other end; and who reads
 //! them into memory that nobody has touched, as a guest's is where it arrives.
 
 use std::io::{Read, Write};
@@ -6,11 +6,11 @@ use std::net::{TcpListener, TcpStream};
 use std::thread;
 
 use landfall_converge::{Bytes, PAGE_SIZE};
-use landfall_identity::name_in;
+use landfall_identity::{Identity, name_in};
 use landfall_migrate::machine::GuestMemory;
 use landfall_vmm::memory::GuestRam;
 use rustls::{ClientConnection, ServerConnection, StreamOwned};
-use vm_memory::{Bytes as _, GuestAddress};
+use vm_memory::{GuestAddress, GuestMemoryBackend as _};
 
 use crate::engine::identity;
 use crate::measured::{Measured, measure};
@@ -18,14 +18,25 @@ use crate::source::Source;
 
 const PIECE: usize = 256 * 1024;
 
-fn write_all(to: &mut impl Write, bytes: u64) {
-    let piece = vec![7; PIECE];
-    for _ in 0..bytes / PIECE as u64 {
-        to.write_all(&piece).unwrap();
+/// The pieces of guest memory, in its order; a guest's is a multiple of them.
+fn pieces(memory: &GuestRam) -> Vec<GuestAddress> {
+    let ranges = memory.layout().ranges().iter();
+    let addresses =
+        ranges.flat_map(|range| (range.start * PAGE_SIZE..range.end * PAGE_SIZE).step_by(PIECE));
+    addresses.map(GuestAddress).collect()
+}
+
+/// Writes these pieces of `memory`.
+fn write_all(to: &mut impl Write, memory: &GuestRam, pieces: &[GuestAddress]) {
+    for piece in pieces {
+        let piece = memory.map().get_host_address(*piece).unwrap();
+        // SAFETY: a piece lies within one region of the memory, which is borrowed meanwhile and which nobody writes to.
+        to.write_all(unsafe { std::slice::from_raw_parts(piece, PIECE) }).unwrap();
     }
     to.flush().unwrap();
 }
 
+/// Reads what is looked at by nobody.
 fn read_all(from: &mut impl Read, bytes: u64) {
     let mut piece = vec![0; PIECE];
     for _ in 0..bytes / PIECE as u64 {
@@ -33,71 +44,84 @@ fn read_all(from: &mut impl Read, bytes: u64) {
     }
 }
 
+/// Reads all of `memory`.
+fn fill(memory: &GuestRam, from: &mut impl Read) {
+    for piece in pieces(memory) {
+        let piece = memory.map().get_host_address(piece).unwrap();
+        // SAFETY: a piece lies within one region of the memory, which is borrowed meanwhile and which nobody else touches.
+        let piece = unsafe { std::slice::from_raw_parts_mut(piece, PIECE) };
+        from.read_exact(piece).unwrap();
+    }
+}
+
 /// Over `channels` connections.
-pub(crate) fn plain(source: &Source, channels: u64) -> Measured {
-    let bytes = source.memory.size().0 / channels;
+pub(crate) fn plain(source: &Source, channels: usize) -> Measured {
+    let pieces = pieces(&source.memory);
     measure(|| {
         thread::scope(|scope| {
-            for _ in 0..channels {
+            for pieces in pieces.chunks(pieces.len().div_ceil(channels)) {
                 let listener = TcpListener::bind("127.0.0.1:0").unwrap();
                 let mut to = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+                let bytes = pieces.len() as u64 * PIECE as u64;
                 scope.spawn(move || read_all(&mut listener.accept().unwrap().0, bytes));
-                scope.spawn(move || write_all(&mut to, bytes));
+                scope.spawn(move || write_all(&mut to, &source.memory, pieces));
             }
         });
-        bytes * channels
+        source.memory.size().0
     })
 }
 
 /// Over `channels` connections, each into memory of its own that was never touched.
-pub(crate) fn fresh(source: &Source, channels: u64) -> Measured {
-    let bytes = source.memory.size().0 / channels;
-    let memory: Vec<_> = (0..channels).map(|_| GuestRam::new(Bytes(bytes)).unwrap()).collect();
+pub(crate) fn fresh(source: &Source, channels: usize) -> Measured {
+    let pieces = pieces(&source.memory);
+    let parts = pieces.chunks(pieces.len().div_ceil(channels));
+    let memory_for = |part: &[GuestAddress]| GuestRam::new(Bytes(part.len() as u64 * PIECE as u64));
     // The memory outlives what is measured: who has just got a guest does not give its memory back.
+    let parts: Vec<_> = parts.map(|part| (part, memory_for(part).unwrap())).collect();
     measure(|| {
         thread::scope(|scope| {
-            for memory in &memory {
+            for (part, memory) in &parts {
                 let listener = TcpListener::bind("127.0.0.1:0").unwrap();
                 let mut to = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
                 scope.spawn(move || fill(memory, &mut listener.accept().unwrap().0));
-                scope.spawn(move || write_all(&mut to, bytes));
+                scope.spawn(move || write_all(&mut to, &source.memory, part));
             }
         });
-        bytes * channels
+        source.memory.size().0
     })
-}
-
-/// Reads all of `memory` straight from the socket.
-fn fill(memory: &GuestRam, from: &mut TcpStream) {
-    for range in memory.layout().ranges() {
-        let (mut at, end) = (range.start * PAGE_SIZE, range.end * PAGE_SIZE);
-        while at < end {
-            let most = usize::try_from(end - at).unwrap().min(PIECE);
-            let read = memory.map().read_volatile_from(GuestAddress(at), from, most).unwrap();
-            assert_ne!(read, 0, "the other end has sent all that it was to send");
-            at += read as u64;
-        }
-    }
 }
 
 /// Over one connection of TLS.
 pub(crate) fn tls(source: &Source) -> Measured {
-    let bytes = source.memory.size().0;
     let (_folder, identity) = identity();
-    measure(|| {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let to = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        let (client, server) = (identity.client_config(), identity.server_config());
-        thread::scope(|scope| {
-            scope.spawn(move || {
-                let session = ServerConnection::new(server).unwrap();
-                read_all(&mut StreamOwned::new(session, listener.accept().unwrap().0), bytes);
-            });
-            scope.spawn(move || {
-                let session = ClientConnection::new(client, name_in("localhost").unwrap());
-                write_all(&mut StreamOwned::new(session.unwrap(), to), bytes);
-            });
+    let bytes = source.memory.size().0;
+    measure(|| encrypted(source, &identity, |from| read_all(from, bytes)))
+}
+
+/// Over one connection of TLS, into memory that was never touched.
+pub(crate) fn fresh_tls(source: &Source) -> Measured {
+    let (_folder, identity) = identity();
+    let memory = GuestRam::new(source.memory.size()).unwrap();
+    measure(|| encrypted(source, &identity, |from| fill(&memory, from)))
+}
+
+type Encrypted = StreamOwned<ServerConnection, TcpStream>;
+
+fn encrypted(source: &Source, identity: &Identity, read: impl Fn(&mut Encrypted) + Sync) -> u64 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let to = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (client, server) = (identity.client_config(), identity.server_config());
+    let read = &read;
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            let session = ServerConnection::new(server).unwrap();
+            read(&mut StreamOwned::new(session, listener.accept().unwrap().0));
         });
-        bytes
-    })
+        scope.spawn(move || {
+            let session = ClientConnection::new(client, name_in("localhost").unwrap());
+            let mut to = StreamOwned::new(session.unwrap(), to);
+            write_all(&mut to, &source.memory, &pieces(&source.memory));
+        });
+    });
+    source.memory.size().0
 }

@@ -50,6 +50,7 @@ const CASES: &[Case] = &[
         run: |it| Engine { channels: 4, ..PLAIN }.run(it),
     },
     Case { name: "noise, bare sender, TLS", content: Content::Noise, run: bare::tls },
+    Case { name: "noise, bare, fresh, TLS", content: Content::Noise, run: bare::fresh_tls },
     Case {
         name: "noise, TLS",
         content: Content::Noise,
@@ -107,25 +108,33 @@ fn main() {
     // What a case's name must hold to be measured; all are, if nothing is said.
     let wanted = std::env::var("CASES").unwrap_or_default();
     let cases: Vec<_> = CASES.iter().filter(|case| case.name.contains(&wanted)).collect();
-    let is_needed = |content: &&Content| cases.iter().any(|case| case.content == **content);
-    let needed = Content::ALL.iter().filter(is_needed);
-    let sources: Vec<_> = needed.map(|content| Source::new(*content, mebibytes)).collect();
-    let mut measured: Vec<Vec<Measured>> = cases.iter().map(|_| Vec::new()).collect();
-    for _ in 0..rounds {
-        for (case, runs) in cases.iter().zip(&mut measured) {
-            let source = sources.iter().find(|source| source.content == case.content).unwrap();
-            runs.push((case.run)(source));
-        }
-    }
     println!("{mebibytes} MiB, medians of {rounds} by turns");
     println!("{:<26} {:>9} {:>12} {:>14}", "", "GB/s", "sent/memory", "CPU s a GiB");
-    for (case, runs) in cases.iter().zip(&measured) {
-        let bytes = (mebibytes << 20) as f64;
-        let seconds = median(runs.iter().map(|run| run.time.as_secs_f64()));
-        let sent = median(runs.iter().map(|run| run.sent as f64 / bytes));
-        let processor = median(runs.iter().map(|run| run.processor.as_secs_f64()));
-        let rate = bytes / seconds / 1e9;
-        let a_gib = processor / (mebibytes as f64 / 1024.0);
-        println!("{:<26} {rate:>9.2} {sent:>12.3} {a_gib:>14.2}", case.name);
+    for content in Content::ALL {
+        let cases: Vec<_> = cases.iter().filter(|case| case.content == content).collect();
+        if cases.is_empty() {
+            continue;
+        }
+        // One at a time, for all of it is memory.
+        let source = Source::new(content, mebibytes);
+        let mut measured: Vec<Vec<Measured>> = cases.iter().map(|_| Vec::new()).collect();
+        for _ in 0..rounds {
+            for (case, runs) in cases.iter().zip(&mut measured) {
+                runs.push((case.run)(&source));
+            }
+        }
+        for (case, runs) in cases.iter().zip(&measured) {
+            print(case.name, runs, mebibytes);
+        }
     }
+}
+
+fn print(name: &str, runs: &[Measured], mebibytes: u64) {
+    let bytes = (mebibytes << 20) as f64;
+    let seconds = median(runs.iter().map(|run| run.time.as_secs_f64()));
+    let sent = median(runs.iter().map(|run| run.sent as f64 / bytes));
+    let processor = median(runs.iter().map(|run| run.processor.as_secs_f64()));
+    let rate = bytes / seconds / 1e9;
+    let a_gib = processor / (mebibytes as f64 / 1024.0);
+    println!("{name:<26} {rate:>9.2} {sent:>12.3} {a_gib:>14.2}");
 }

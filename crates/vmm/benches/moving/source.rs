@@ -9,7 +9,6 @@ use crate::content::Content;
 
 /// Memory, and what it holds.
 pub(crate) struct Source {
-    pub(crate) content: Content,
     pub(crate) memory: Arc<GuestRam>,
 }
 
@@ -17,6 +16,6 @@ impl Source {
     pub(crate) fn new(content: Content, mebibytes: u64) -> Self {
         let memory = GuestRam::new(Bytes(mebibytes << 20)).unwrap();
         content.fill(&memory, 0).unwrap();
-        Self { content, memory: Arc::new(memory) }
+        Self { memory: Arc::new(memory) }
     }
 }
