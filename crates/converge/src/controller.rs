@@ -10,7 +10,7 @@ use crate::outlook::Outlook;
 use crate::policy::{Change, Rule, Situation, Steered, Stepped, SteppedParameters};
 use crate::sample::Sample;
 use crate::switchover::Switchover;
-use crate::units::{Pages, Throttle};
+use crate::units::{Bytes, Pages, Throttle};
 use crate::verdict::Verdict;
 
 /// What a controller must know of the guest beforehand.
@@ -203,29 +203,52 @@ impl Controller {
     /// downtime. Otherwise the guest should be resumed and the migration go on.
     ///
     /// The policies that imitate QEMU always accept, as QEMU does, and so does a switchover that the time limit forced.
-    pub fn accepts_switchover(&mut self, exact_remaining: Pages, fixed_downtime: Duration) -> bool {
+    ///
+    /// What was cheap before need not be now. So `count` is asked, where it matters, what the pages take that remain; it
+    /// may look at each, for the guest stands still. `None` where that cannot be told by looking.
+    pub fn accepts_switchover(
+        &mut self,
+        exact_remaining: Pages,
+        fixed_downtime: Duration,
+        count: impl FnOnce() -> Option<Bytes>,
+    ) -> bool {
         self.estimator.remaining = exact_remaining;
         self.estimator.fixed_downtime = fixed_downtime;
+        self.estimator.counted = None;
         if self.forced || self.rule.switches_over_as_qemu() {
             return true;
         }
-        let rate = self.estimator.bandwidth.cautious_pages_per_second();
-        let for_pages = if exact_remaining.0 == 0 {
-            Duration::ZERO
-        } else {
-            Duration::try_from_secs_f64(exact_remaining.0 as f64 / rate).unwrap_or(NEVER)
+        let most = self.limits.max_downtime;
+        let fits = |amount: f64, rate: f64| {
+            let time = if amount == 0.0 {
+                Duration::ZERO
+            } else {
+                Duration::try_from_secs_f64(amount / rate).unwrap_or(NEVER)
+            };
+            time.saturating_add(fixed_downtime) <= most
         };
-        let fits = for_pages.saturating_add(fixed_downtime) <= self.limits.max_downtime;
-        if !fits {
+        let bandwidth = &self.estimator.bandwidth;
+        let pages = exact_remaining.0 as f64;
+        let (by_page, by_byte) =
+            (bandwidth.cautious_pages_per_second(), bandwidth.cautious_bytes_per_second());
+        let mut accepted = fits(pages, by_page);
+        if accepted
+            && !fits(exact_remaining.bytes().0 as f64, by_byte)
+            && let Some(bytes) = count()
+        {
+            self.estimator.count(bytes);
+            accepted = fits(bytes.0 as f64, by_byte);
+        }
+        if !accepted {
             self.switchover.was_abandoned();
         }
-        fits
+        accepted
     }
 
-    /// The downtime that `remaining` pages are expected to cost, with the fixed part as it was told last.
+    /// The downtime that the switchover which was asked for last is expected to cost.
     #[must_use]
-    pub fn expected_downtime(&self, remaining: Pages) -> Duration {
-        self.estimator.downtime(remaining.0 as f64)
+    pub fn expected_downtime(&self) -> Duration {
+        self.estimator.downtime_now()
     }
 
     /// What is believed about this migration.

@@ -118,7 +118,7 @@ proptest! {
             if policy == Policy::Adaptive {
                 prop_assert!(controller.throttles().hardest().share() <= limits.max_throttle.share() + 1e-6);
             }
-            controller.accepts_switchover(Pages(u64::MAX), fixed);
+            controller.accepts_switchover(Pages(u64::MAX), fixed, || Some(Bytes(u64::MAX)));
         }
     }
 }
@@ -300,19 +300,40 @@ fn a_limit_lowered_under_way_lowers_the_throttle_with_the_next_harvest() {
     assert!(throttles.hardest().share() <= 0.9 + 1e-6);
 }
 
+/// As of a guest whose pages of late were of zeros, but for one in four.
+#[test]
+fn pages_that_may_not_be_as_cheap_as_before_are_counted() {
+    let mut controller = controller(Policy::Adaptive, Limits::default());
+    for _ in 0..40 {
+        let sent_pages = Pages(sweeping(12_000, 1_500, 2).sent.0 / 1024);
+        controller.step(Sample { sent_pages, ..sweeping(12_000, 1_500, 2) });
+    }
+    let fixed = Duration::from_millis(5);
+    // As they are, they would take longer than is allowed.
+    let pages = Pages(16_000);
+    assert!(controller.accepts_switchover(pages, fixed, || None));
+    assert!(controller.accepts_switchover(pages, fixed, || Some(Bytes(pages.bytes().0 / 4))));
+    assert!(!controller.accepts_switchover(pages, fixed, || Some(pages.bytes())));
+    assert!(controller.expected_downtime() > Limits::default().max_downtime);
+    // And now that is known.
+    assert!(!controller.accepts_switchover(pages, fixed, || panic!("there is nothing to ask")));
+    // Where all of it fits, nobody is asked.
+    assert!(controller.accepts_switchover(Pages(4_000), fixed, || panic!("they fit")));
+}
+
 #[test]
 fn a_switchover_that_does_not_fit_is_refused_unless_the_time_limit_forces_it() {
     let mut controller = controller(Policy::Adaptive, Limits::default());
     for _ in 0..6 {
         controller.step(sweeping(12_000, 1_500, 1));
     }
-    assert!(controller.accepts_switchover(Pages(8_000), Duration::from_millis(5)));
-    assert!(!controller.accepts_switchover(Pages(9_000), Duration::from_millis(5)));
+    assert!(controller.accepts_switchover(Pages(8_000), Duration::from_millis(5), || None));
+    assert!(!controller.accepts_switchover(Pages(9_000), Duration::from_millis(5), || None));
     controller.set_limits(Limits {
         time_limit: Some(Duration::from_millis(100)),
         on_limit: OnLimit::Switchover,
         ..Limits::default()
     });
     assert_eq!(controller.step(sweeping(12_000, 1_500, 1)), Decision::SwitchOver);
-    assert!(controller.accepts_switchover(Pages(9_000), Duration::from_millis(5)));
+    assert!(controller.accepts_switchover(Pages(9_000), Duration::from_millis(5), || None));
 }

@@ -10,7 +10,7 @@ use crate::decision::VcpuThrottles;
 use crate::limits::Sampling;
 use crate::predict::{Load, Pattern};
 use crate::sample::Sample;
-use crate::units::{ByteRate, Pages};
+use crate::units::{ByteRate, Bytes, Pages};
 
 pub(crate) use bandwidth::Bandwidth;
 pub(crate) use dirtying::Dirtying;
@@ -42,6 +42,8 @@ pub(crate) struct Estimator {
     pub(crate) working_set: WorkingSet,
     /// What remained when the last sample was taken.
     pub(crate) remaining: Pages,
+    /// What that takes, if it was counted.
+    pub(crate) counted: Option<Bytes>,
     /// The fixed part of downtime, as measured last.
     pub(crate) fixed_downtime: Duration,
     /// Wall time since the dirty log was read.
@@ -61,6 +63,7 @@ impl Estimator {
             dirtying: Dirtying::new(vcpus, once_a_pass),
             working_set: WorkingSet::default(),
             remaining: Pages(0),
+            counted: None,
             fixed_downtime: Duration::ZERO,
             since_harvest: Duration::ZERO,
             harvests: 0,
@@ -82,6 +85,7 @@ impl Estimator {
         }
         self.keeps_up = drained;
         self.remaining = sample.remaining;
+        self.counted = None;
         self.fixed_downtime = sample.fixed_downtime;
     }
 
@@ -122,6 +126,23 @@ impl Estimator {
         }
         Duration::try_from_secs_f64(pages / self.bandwidth.pages_per_second())
             .map_or(NEVER, |time| time.saturating_add(self.fixed_downtime).min(NEVER))
+    }
+
+    /// What remains takes so much, for it was looked at.
+    pub(crate) fn count(&mut self, bytes: Bytes) {
+        self.counted = Some(bytes);
+        self.bandwidth.counted(self.remaining, bytes);
+    }
+
+    /// The downtime that what remains would cost.
+    pub(crate) fn downtime_now(&self) -> Duration {
+        match self.counted {
+            Some(bytes) => {
+                Duration::try_from_secs_f64(bytes.0 as f64 / self.bandwidth.bytes_per_second())
+                    .map_or(NEVER, |time| time.saturating_add(self.fixed_downtime).min(NEVER))
+            }
+            None => self.downtime(self.remaining.0 as f64),
+        }
     }
 
     pub(crate) fn public(&self) -> Estimates {

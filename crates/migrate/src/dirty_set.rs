@@ -132,6 +132,21 @@ impl DirtySet {
         None
     }
 
+    /// The pages that are in it, from the first to the last, and stay in it.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = PageIndex> {
+        let mut next = 0;
+        let noted = std::iter::from_fn(move || {
+            let word = self.noted_from(next)?;
+            next = word + 1;
+            let slot = usize::try_from(word).ok().and_then(|at| self.words.get(at))?;
+            Some((word, slot.load(Ordering::Acquire)))
+        });
+        noted.flat_map(|(word, bits)| {
+            let pages = (0..WORD_PAGES).filter(move |bit| bits >> bit & 1 == 1);
+            pages.map(move |bit| PageIndex(word * WORD_PAGES + bit))
+        })
+    }
+
     fn group_of(&self, word: u64) -> Option<(&AtomicU64, u64)> {
         let group = usize::try_from(word / GROUP_WORDS).ok().and_then(|at| self.groups.get(at))?;
         Some((group, 1 << (word % GROUP_WORDS)))

@@ -82,6 +82,7 @@ proptest! {
                 }
             }
             prop_assert_eq!(set.pages(), Pages(oracle.len() as u64));
+            prop_assert!(set.iter().map(|page| page.0).eq(oracle.iter().copied()));
         }
     }
 

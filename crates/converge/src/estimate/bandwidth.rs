@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::sample::Sample;
-use crate::units::PAGE_SIZE;
+use crate::units::{Bytes, PAGE_SIZE, Pages};
 
 /// Shorter stretches are put together first: a token bucket or a socket buffer moves in jerks.
 const LEAST_STRETCH: f64 = 0.04;
@@ -17,6 +17,8 @@ const LONGEST_STRETCH: f64 = 0.15;
 const SMOOTHING: f64 = 0.4;
 /// So many pages say what a page costs.
 const ENOUGH_PAGES: f64 = 64.0;
+/// What was counted before it was sent is no mean of several passes, and is all that is left.
+const COUNTED_WEIGHT: f64 = 0.5;
 /// Nothing leaving for so long means that the link is stalled.
 const STALLED_AFTER: Duration = Duration::from_secs(1);
 
@@ -168,6 +170,13 @@ impl Bandwidth {
         !self.expects_deltas || self.cost_measured > 0.0
     }
 
+    /// Pages were looked at before they were sent, and take so much.
+    pub(crate) fn counted(&mut self, pages: Pages, bytes: Bytes) {
+        if pages.0 > 0 {
+            self.believe_cost(bytes.0 as f64 / pages.0 as f64, COUNTED_WEIGHT);
+        }
+    }
+
     /// Wire bytes per second.
     pub(crate) fn bytes_per_second(&self) -> f64 {
         self.bytes_per_second
@@ -181,11 +190,16 @@ impl Bandwidth {
     /// A cautious view of [`Self::pages_per_second`], for promises of downtime: lower where the link is unsteady, or
     /// pages are of very different cost. Those of zeros, or that hardly differ from the last copy, may all have gone before.
     pub(crate) fn cautious_pages_per_second(&self) -> f64 {
-        let share = self.deviation / self.bytes_per_second;
-        let caution = if share.is_finite() { share.clamp(0.0, 0.3) } else { 0.0 };
         let dearest = self.bytes_per_page.max(PAGE_SIZE as f64);
         let cost = (self.bytes_per_page + 2.0 * self.cost_deviation).min(dearest);
-        self.bytes_per_second / cost * (1.0 - caution)
+        self.cautious_bytes_per_second() / cost
+    }
+
+    /// The same for what is known in bytes.
+    pub(crate) fn cautious_bytes_per_second(&self) -> f64 {
+        let share = self.deviation / self.bytes_per_second;
+        let caution = if share.is_finite() { share.clamp(0.0, 0.3) } else { 0.0 };
+        self.bytes_per_second * (1.0 - caution)
     }
 
     /// Whether the link was ever seen to be the bottleneck. Otherwise it carries at least what is believed.

@@ -334,7 +334,7 @@ impl<'a> Run<'a> {
         self.memory.read_log(self.writers.len());
         self.memory.begin_pass();
         let exact = self.memory.remaining();
-        if !self.controller.accepts_switchover(exact, self.scenario.fixed_downtime) {
+        if !self.controller.accepts_switchover(exact, self.scenario.fixed_downtime, || None) {
             self.abandoned += 1;
             return None;
         }

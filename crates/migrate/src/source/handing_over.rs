@@ -2,16 +2,22 @@
 
 use std::time::{Duration, Instant};
 
+use landfall_converge::{Bytes, PAGE_SIZE, Pages};
+
 use super::ended::Ended;
 use super::precopy::Passes;
 use super::run::{Event, Run, taken_over};
 use super::sender::Command;
 use crate::deed::Deed;
 use crate::digest::digest;
+use crate::dirty_set::DirtySet;
+use crate::machine::GuestMemory;
+use crate::options::EncodingChoice;
 use crate::progress::Phase;
 use crate::recorder::Timing;
 use crate::report::{EventKind, Outcome, Report};
 use crate::wire::{Commit, Finish, Message};
+use crate::zeros::is_zero;
 
 /// The guest is about to be stopped.
 #[derive(Debug)]
@@ -69,8 +75,11 @@ impl Switchover {
         let synced = Instant::now();
         let remaining = run.dirty.pages();
         let fixed = run.costs.fixed_downtime(stopped);
-        let accepted = run.controller.accepts_switchover(remaining, fixed);
-        let predicted = run.controller.expected_downtime(remaining);
+        let (dirty, memory) = (run.dirty.clone(), run.machine.memory());
+        let as_it_is = run.options.encoding == EncodingChoice::None;
+        let count = || as_it_is.then(|| not_zeros(&dirty, memory.as_ref())).flatten();
+        let accepted = run.controller.accepts_switchover(remaining, fixed, count);
+        let predicted = run.controller.expected_downtime();
         if accepted {
             run.precopy_rate = Some(run.rate_so_far());
             run.enter(Phase::Switchover);
@@ -85,6 +94,17 @@ impl Switchover {
         drop(entered);
         Ok(Stopped::DoesNotFit(Passes::again(run)))
     }
+}
+
+/// What the dirty pages take that are not of zeros, sent as they are.
+fn not_zeros(dirty: &DirtySet, memory: &dyn GuestMemory) -> Option<Bytes> {
+    let mut page = [0; PAGE_SIZE as usize];
+    let mut count = Pages(0);
+    for index in dirty.iter() {
+        memory.read_pages(index, &mut page).ok()?;
+        count += Pages(u64::from(!is_zero(&page)));
+    }
+    Some(count.bytes())
 }
 
 impl StoppedGuest {
