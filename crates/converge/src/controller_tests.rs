@@ -315,7 +315,7 @@ fn pages_that_may_not_be_as_cheap_as_before_are_counted() {
     assert!(controller.accepts_switchover(pages, fixed, || Some(Bytes(pages.bytes().0 / 4))));
     assert!(!controller.accepts_switchover(pages, fixed, || Some(pages.bytes())));
     assert!(controller.expected_downtime() > Limits::default().max_downtime);
-    // And now that is known.
+    // And for a while that is known.
     assert!(!controller.accepts_switchover(pages, fixed, || panic!("there is nothing to ask")));
     // Where all of it fits, nobody is asked.
     assert!(controller.accepts_switchover(Pages(4_000), fixed, || panic!("they fit")));

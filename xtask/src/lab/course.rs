@@ -46,6 +46,22 @@ pub(super) fn follow(name: &str, machines: &mut [Running]) -> Result<(), Trouble
     verdict.map_err(Trouble::Failed)
 }
 
+/// Waits until `machine` can be asked for something. What it prints later is read by nobody, and does not hold it up.
+pub(super) fn ready(machine: &mut Running) -> Result<(), String> {
+    let (sender, news) = channel();
+    listen(0, machine.0.stdout.take().ok_or("QEMU has no output")?, sender);
+    loop {
+        match news.recv_timeout(SILENCE) {
+            Ok(News::Line(_, line)) if line == READY => break,
+            Ok(News::Line(..)) => {}
+            Ok(News::Down(_)) => return Err("the second lab machine went down".to_owned()),
+            Err(_) => return Err("the second lab machine does not come up".to_owned()),
+        }
+    }
+    thread::spawn(move || news.iter().for_each(drop));
+    Ok(())
+}
+
 /// What the machines say of the trial in the end.
 fn hear(
     name: &str,

@@ -17,6 +17,11 @@ for card in tap0 eth0; do
     [ -e /sys/class/net/$card ] && brctl addif bridge $card && ip link set $card up
 done
 ip link set bridge up
+# Guests in huge pages: those of the pool, for the two ends of a migration, or those that the kernel gives to who asks.
+case $trial in
+    writer) echo 112 > /proc/sys/vm/nr_hugepages ;;
+    link) echo advise > /sys/kernel/mm/transparent_hugepage/shmem_enabled ;;
+esac
 if [ -n "$host" ]; then
     # All of the disk is in this host's memory, and stays there as long as somebody has it open. What the other host writes
     # makes it old: a guest that comes must not be shown it.

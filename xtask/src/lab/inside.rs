@@ -7,6 +7,7 @@ mod holding;
 mod host;
 mod killing;
 mod moving;
+mod pages;
 mod place;
 mod service;
 mod trials;

@@ -121,15 +121,18 @@ struct Lab {
 }
 
 impl Lab {
-    /// Gives the user a prompt, until the user leaves.
+    /// Gives the user a prompt, until the user leaves. The other machine is ready before.
     fn shell(&self, hosts: u8) -> Result<(), String> {
         let image = self.fresh_image()?;
         let mut machines = self.machines(hosts, image.path())?.into_iter();
         let first = machines.next().ok_or("no machine")?;
-        let mut first = first.start("lab=shell", Stdio::inherit(), Stdio::inherit())?;
-        let others = machines.map(|other| other.start("", Stdio::null(), Stdio::null()));
+        let others = machines.map(|other| {
+            let mut other = other.start("", Stdio::null(), Stdio::piped())?;
+            course::ready(&mut other)?;
+            Ok::<_, String>(other)
+        });
         let _others = others.collect::<Result<Vec<_>, _>>()?;
-        first.end()
+        first.start("lab=shell", Stdio::inherit(), Stdio::inherit())?.end()
     }
 
     /// Runs these trials, some at the same time. One that fails does not keep the others from being run.

@@ -17,8 +17,9 @@ const LONGEST_STRETCH: f64 = 0.15;
 const SMOOTHING: f64 = 0.4;
 /// So many pages say what a page costs.
 const ENOUGH_PAGES: f64 = 64.0;
-/// What was counted before it was sent is no mean of several passes, and is all that is left.
-const COUNTED_WEIGHT: f64 = 0.5;
+/// The time in which it is forgotten that all of what remained was counted to cost more than what had been sent before: several
+/// passes over a slow link.
+const COUNTED_MEMORY: f64 = 10.0;
 /// Nothing leaving for so long means that the link is stalled.
 const STALLED_AFTER: Duration = Duration::from_secs(1);
 
@@ -34,6 +35,9 @@ pub(crate) struct Bandwidth {
     bytes_per_second: f64,
     deviation: f64,
     bytes_per_page: f64,
+    /// What that was when it was counted, as far as it was not forgotten since. Pages that hardly cost anything may be the same ones
+    /// over and over, while those that do wait for their turn.
+    counted: f64,
     /// How far off that was of late.
     cost_deviation: f64,
     /// The time from which that is known.
@@ -73,6 +77,7 @@ impl Bandwidth {
             bytes_per_second: 0.0,
             deviation: 0.0,
             bytes_per_page: PAGE_SIZE as f64,
+            counted: 0.0,
             cost_deviation: 0.0,
             cost_measured: 0.0,
             measured: 0.0,
@@ -112,6 +117,7 @@ impl Bandwidth {
     }
 
     fn believe(&mut self, stretch: &Stretch) {
+        self.counted *= (-stretch.seconds / COUNTED_MEMORY).exp();
         let past_first_pass = !stretch.in_first_pass;
         // Where it is known when there was nothing to do, the rest says how fast the link is.
         let busy = stretch.seconds - stretch.idle;
@@ -173,7 +179,7 @@ impl Bandwidth {
     /// Pages were looked at before they were sent, and take so much.
     pub(crate) fn counted(&mut self, pages: Pages, bytes: Bytes) {
         if pages.0 > 0 {
-            self.believe_cost(bytes.0 as f64 / pages.0 as f64, COUNTED_WEIGHT);
+            self.counted = bytes.0 as f64 / pages.0 as f64;
         }
     }
 
@@ -184,14 +190,19 @@ impl Bandwidth {
 
     /// Dirty pages per second, by what a dirty page costs on the wire.
     pub(crate) fn pages_per_second(&self) -> f64 {
-        self.bytes_per_second / self.bytes_per_page
+        self.bytes_per_second / self.cost()
+    }
+
+    /// What a dirty page costs, in bytes.
+    fn cost(&self) -> f64 {
+        self.bytes_per_page.max(self.counted)
     }
 
     /// A cautious view of [`Self::pages_per_second`], for promises of downtime: lower where the link is unsteady, or
     /// pages are of very different cost. Those of zeros, or that hardly differ from the last copy, may all have gone before.
     pub(crate) fn cautious_pages_per_second(&self) -> f64 {
-        let dearest = self.bytes_per_page.max(PAGE_SIZE as f64);
-        let cost = (self.bytes_per_page + 2.0 * self.cost_deviation).min(dearest);
+        let dearest = self.cost().max(PAGE_SIZE as f64);
+        let cost = (self.cost() + 2.0 * self.cost_deviation).min(dearest);
         self.cautious_bytes_per_second() / cost
     }
 

@@ -5,7 +5,7 @@ use super::place::Place;
 use crate::lab::machine::NEWS;
 
 /// Little more than the kernel and the guest's work need: all of it is sent, and read once more for the digest.
-const MEMORY: &str = "112MiB";
+pub(super) const MEMORY_MIB: u64 = 112;
 /// The disk of the guests: one of the lab machine's own, which it shares with the other one.
 pub(super) const DISK: &str = "/dev/vda";
 /// Their network card.
@@ -13,11 +13,23 @@ const CARD: &str = "tap=tap0,mac=52:54:00:12:34:56";
 
 /// Boots a guest that is to do `work`, and waits for its first words.
 pub(super) fn boot(host: &mut Host, work: &str, disk: &str) -> Result<Process, String> {
-    let command_line = format!("console=ttyS0 loglevel=1 panic=-1 lab={work}");
+    boot_with(host, work, disk, &[])
+}
+
+/// The same with more about the guest.
+pub(super) fn boot_with(
+    host: &mut Host,
+    work: &str,
+    disk: &str,
+    more: &[&str],
+) -> Result<Process, String> {
+    // What is of no use any more is full of zeros, and hardly takes anything to move; so pages cost now more and now less.
+    let command_line = format!("console=ttyS0 loglevel=1 panic=-1 init_on_free=1 lab={work}");
     let files = ["--kernel", "/boot/vmlinuz", "--initrd", "/boot/guest"];
-    let size = ["--machine", "kvm", "--cpus", "2", "--memory", MEMORY];
+    let memory = format!("{MEMORY_MIB}MiB");
+    let size = ["--machine", "kvm", "--cpus", "2", "--memory", &memory];
     let own = ["--cmdline", &command_line, "--disk", disk, "--net", CARD];
-    let arguments = [&files[..], &size, &own].concat();
+    let arguments = [&files[..], &size, &own, more].concat();
     let process = host.start(Place::Here, &arguments)?;
     let up = host.line(&process, "guest: up")?;
     if up.ends_with("with 2 processors, time by kvm-clock") {

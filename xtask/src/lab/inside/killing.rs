@@ -122,8 +122,10 @@ pub(super) fn kill_committed(
     let uri = address(process.place, to, number);
     let destination = wait_for_guest(host, to, &uri)?;
     let (sender, news) = channel();
+    // Another host has locks of its own: there somebody has the disk all along.
+    let mut elsewhere = (to != process.place).then(|| Holder::that_has_the_disk(to)).transpose()?;
     // The source lets go of the disk just before it gives the guest away. Who waits for the disk then has it first.
-    let mut holder = Holder::of_the_disk(&sender)?;
+    let mut holder = Holder::of_the_disk(process.place, &sender)?;
     let report = thread::scope(|scope| {
         let source = &process;
         scope.spawn(move || {
@@ -153,6 +155,7 @@ pub(super) fn kill_committed(
         _ => return Err(host.telling(format!("the migration is not in doubt\n{report:#}"))),
     }
     holder.end()?;
+    elsewhere.as_mut().map_or(Ok(()), Holder::end)?;
     let mut settle = process.place.command(LANDFALL);
     let settled = settle.arg("settle").arg(&process.qmp).arg("run").output();
     let settled = settled.map_err(|error| error.to_string())?;
@@ -171,12 +174,22 @@ enum News {
     Ended(Result<Value, String>),
 }
 
-/// A process that holds the disk once the source has let go of it.
+/// A process that holds the disk of a host once nobody else has it.
 struct Holder(Child);
 
 impl Holder {
-    fn of_the_disk(news: &Sender<News>) -> Result<Self, String> {
-        let mut command = std::process::Command::new("/bin/xtask");
+    /// One at `place`, where the disk is free.
+    fn that_has_the_disk(place: Place) -> Result<Self, String> {
+        let (sender, news) = channel();
+        let holder = Self::of_the_disk(place, &sender)?;
+        drop(sender);
+        news.recv().map_err(|_| "the disk is not free there".to_owned())?;
+        Ok(holder)
+    }
+
+    /// One at `place`, which says when it has the disk.
+    fn of_the_disk(place: Place, news: &Sender<News>) -> Result<Self, String> {
+        let mut command = place.command("/bin/xtask");
         command.args(["lab-inside", "hold", DISK]).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().map_err(|error| error.to_string())?;
         let output = child.stdout.take().ok_or("a process without output")?;
