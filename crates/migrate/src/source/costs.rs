@@ -10,9 +10,11 @@ const STOP: Duration = Duration::from_millis(1);
 /// In this time half of what a first stop took beyond that is forgotten: it may have met a busy host, and a stop that is
 /// believed to take too long is never tried again.
 const FORGOTTEN: Duration = Duration::from_millis(500);
-/// That time doubles with each stop that was taken back, so that a guest is not stopped again and again in vain; so often
-/// at most.
+/// That time doubles with each that was taken back and took long, so that a guest is not stopped again and again in vain; so
+/// often at most.
 const MOST_DOUBLINGS: u32 = 10;
+/// A stop that takes no longer than this says that stopping costs little here, whatever those before it took.
+const QUICK: Duration = Duration::from_millis(10);
 /// What reading, sending and loading device state is taken to cost until it was measured.
 const STATE: Duration = Duration::from_millis(5);
 
@@ -38,7 +40,7 @@ pub(super) struct Costs {
 struct Stop {
     took: Duration,
     ended: Instant,
-    /// Stops before it: all of them were taken back.
+    /// Stops before it that took long, without a quick one in between: all of them were taken back.
     before: u32,
 }
 
@@ -67,7 +69,8 @@ impl Costs {
 
     /// Stopping the vCPUs took so long, until now.
     pub(super) fn stopped_in(&mut self, took: Duration, ended: Instant) {
-        let before = self.stop.map_or(0, |stop| stop.before + 1);
+        let slow = self.stop.filter(|stop| stop.took > QUICK && took > QUICK);
+        let before = slow.map_or(0, |stop| stop.before + 1);
         self.stop = Some(Stop { took, ended, before });
     }
 

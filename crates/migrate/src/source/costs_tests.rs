@@ -83,6 +83,18 @@ fn each_stop_that_was_taken_back_is_remembered_for_longer() {
 }
 
 #[test]
+fn one_slow_stop_after_many_quick_ones_is_forgotten_as_soon_as_the_first() {
+    let mut costs = Costs::new();
+    let now = Instant::now();
+    for _ in 0..100 {
+        // Taken back, for too much had been written.
+        costs.stopped_in(ms(1), now);
+    }
+    costs.stopped_in(STOP + ms(300), now);
+    assert_eq!(costs.fixed_downtime(now + FORGOTTEN), STOP + ms(150) + STATE);
+}
+
+#[test]
 fn a_stop_that_was_quicker_than_assumed_stays_so() {
     let mut costs = Costs::new();
     let now = Instant::now();

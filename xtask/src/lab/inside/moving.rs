@@ -25,7 +25,7 @@ pub(super) const FAST_LINK: [&str; 9] = [
     "--max-downtime",
     "4s",
     "--time-limit",
-    "20s",
+    "10s",
     "--on-limit",
     "switchover",
 ];

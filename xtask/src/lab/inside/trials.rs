@@ -25,16 +25,16 @@ pub(in crate::lab) struct Trial {
 /// Those that take longest come first.
 pub(in crate::lab) const TRIALS: &[Trial] = &[
     Trial {
-        name: "work",
-        about: "Linux works on its disk through five failed migrations and ten others, and another finds what it wrote",
-        hosts: 1,
-        run: work,
-    },
-    Trial {
         name: "hosts",
         about: "Linux works through four failed migrations to another lab machine, and ten to and fro",
         hosts: 2,
         run: between_hosts,
+    },
+    Trial {
+        name: "work",
+        about: "Linux works on its disk through five failed migrations and ten others, and another finds what it wrote",
+        hosts: 1,
+        run: work,
     },
     Trial {
         name: "link",
@@ -55,8 +55,8 @@ pub(in crate::lab) const TRIALS: &[Trial] = &[
 const RESET: i32 = 8;
 /// Carries a small part of what the writer writes, and not its working set in the downtime. What an emulated processor makes
 /// of a moment is little beside that.
-const SLOW_LINK: [&str; 4] = ["--bandwidth", "2500kB/s", "--max-downtime", "5s"];
-/// After so many passes without auto-converge nobody waits any longer.
+const SLOW_LINK: [&str; 4] = ["--bandwidth", "4500kB/s", "--max-downtime", "3s"];
+/// When so many passes have begun without auto-converge nobody waits any longer.
 const PASSES: u64 = 3;
 /// Where the first host waits for the guest's connection.
 const OUTSIDE: u16 = 5000;

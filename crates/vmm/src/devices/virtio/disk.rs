@@ -130,11 +130,16 @@ impl Disk {
             Some(libc::EAGAIN | libc::EACCES) => DiskError::InUse(self.choice.path.clone()),
             _ => DiskError::Lock(self.choice.path.clone(), error),
         })?;
-        // Another host may have written to it since this one read it.
-        // SAFETY: a plain call on a descriptor that `self` owns; it only drops pages that nobody has written to.
-        unsafe { libc::posix_fadvise(self.file.as_raw_fd(), 0, 0, libc::POSIX_FADV_DONTNEED) };
+        self.forget_what_was_read();
         self.locked.store(true, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// Another host may have written to it since this one read it. What is forgotten takes time, which a guest that comes from
+    /// there need not stand still for: of what was forgotten before, little is there when it has come.
+    pub(crate) fn forget_what_was_read(&self) {
+        // SAFETY: a plain call on a descriptor that `self` owns; it only drops pages that nobody has written to.
+        unsafe { libc::posix_fadvise(self.file.as_raw_fd(), 0, 0, libc::POSIX_FADV_DONTNEED) };
     }
 
     /// Gives the lock back.

@@ -35,6 +35,8 @@ pub(in crate::machine) fn machine(
         // Before the kernel is loaded: who has given a disk to two machines is to hear of it at once.
         disks.iter().try_for_each(|disk| disk.lock())?;
         ports.iter().try_for_each(|port| port.claim())?;
+    } else {
+        disks.iter().for_each(|disk| disk.forget_what_was_read());
     }
     let mut vm = KvmVm::new(Arc::clone(ram), tracking)?;
     vm.add_chipset()?;
