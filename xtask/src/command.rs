@@ -5,12 +5,22 @@ use std::process::{Command, Stdio};
 
 use crate::workspace::Workspace;
 
+/// What Cargo tells a program of the package that it is of. A Cargo that hears this of another one would build anew all that looks
+/// at it, as the crate `ring` does.
+const OF_THIS_PACKAGE: [&str; 3] = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_CRATE_"];
+
 /// A cargo command in the workspace.
 pub(crate) fn cargo<S: AsRef<OsStr>>(
     workspace: &Workspace,
     arguments: impl IntoIterator<Item = S>,
 ) -> Command {
-    program(workspace, "cargo", arguments)
+    let mut command = program(workspace, "cargo", arguments);
+    for (name, _) in std::env::vars_os() {
+        if OF_THIS_PACKAGE.iter().any(|of| name.to_string_lossy().starts_with(of)) {
+            command.env_remove(name);
+        }
+    }
+    command
 }
 
 /// A command in the workspace.
