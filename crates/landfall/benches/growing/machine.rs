@@ -1,7 +1,9 @@
 //! A machine in a process of its own, and what the system says of that.
 
+use std::fs::File;
 use std::io::{BufRead, BufReader};
-use std::path::Path;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
@@ -9,8 +11,9 @@ use std::time::Duration;
 use landfall_converge::Bytes;
 
 pub(crate) const LANDFALL: &str = env!("CARGO_BIN_EXE_landfall");
-/// How long to wait before it is looked at again whether the guest has got so far.
-const MOMENT: Duration = Duration::from_millis(10);
+/// Where the guest's program and what it works with end.
+pub(crate) const THE_GUEST: u64 = 64 << 20;
+const PIECE: u64 = 1 << 20;
 
 /// Its process ends with it.
 pub(crate) struct Machine(Child);
@@ -33,11 +36,38 @@ impl Machine {
         this
     }
 
-    /// Waits until the guest has written to so much of its memory.
-    pub(crate) fn has_touched(&self, bytes: Bytes) {
-        while self.kibibytes("RssShmem:") < bytes.0 >> 10 {
-            thread::sleep(MOMENT);
+    /// Fills so much of the guest's memory with what gets no shorter, but for the part that the guest itself is in.
+    pub(crate) fn fill(&self, bytes: Bytes) {
+        let mut left = bytes.0;
+        let mut from = THE_GUEST;
+        for file in self.memory() {
+            let length = file.metadata().unwrap().len();
+            while from < length && left > 0 {
+                let piece = PIECE.min(length - from).min(left);
+                let noise: Vec<u8> =
+                    (0..piece / 8).flat_map(|_| fastrand::u64(..).to_le_bytes()).collect();
+                file.write_all_at(&noise, from).unwrap();
+                (from, left) = (from + piece, left - piece);
+            }
+            from = 0;
         }
+        assert_eq!(left, 0, "the guest has less memory than is to be filled");
+    }
+
+    /// The files that the guest's memory is in: below the hole for devices, and above.
+    fn memory(&self) -> Vec<File> {
+        let folder = format!("/proc/{}/fd", self.0.id());
+        let mut files: Vec<_> =
+            std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+        files.sort_by_key(|path| {
+            path.file_name().and_then(|name| name.to_str()?.parse::<u32>().ok())
+        });
+        let is_memory = |path: &PathBuf| {
+            std::fs::read_link(path)
+                .is_ok_and(|link| link.to_string_lossy().contains("memfd:landfall-guest"))
+        };
+        let files = files.into_iter().filter(is_memory);
+        files.map(|path| File::options().write(true).open(path).unwrap()).collect()
     }
 
     /// What the process has beside guest memory, in KiB.
@@ -51,14 +81,13 @@ impl Machine {
         line.split_whitespace().next().unwrap().parse().unwrap()
     }
 
-    /// What it has taken of the processors, its guest included.
-    pub(crate) fn processor_time(&self) -> Duration {
+    /// What it has taken of the processors, its guest included: for itself, and in the kernel.
+    pub(crate) fn processor_time(&self) -> [Duration; 2] {
         let stat = self.read("stat");
         // The name, in brackets, may hold anything.
         let fields: Vec<_> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
-        let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
         // 100 a second, on every Linux there is.
-        Duration::from_millis(ticks * 10)
+        [11, 12].map(|field| Duration::from_millis(fields[field].parse::<u64>().unwrap() * 10))
     }
 
     fn read(&self, file: &str) -> String {

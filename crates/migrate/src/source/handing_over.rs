@@ -19,6 +19,9 @@ use crate::report::{EventKind, Outcome, Report};
 use crate::wire::{Commit, Finish, Message};
 use crate::zeros::is_zero;
 
+const PAGE: usize = 4096;
+const _: () = assert!(PAGE as u64 == PAGE_SIZE);
+
 /// The guest is about to be stopped.
 #[derive(Debug)]
 pub(super) struct Switchover {
@@ -98,7 +101,7 @@ impl Switchover {
 
 /// What the dirty pages take that are not of zeros, sent as they are.
 fn not_zeros(dirty: &DirtySet, memory: &dyn GuestMemory) -> Option<Bytes> {
-    let mut page = [0; PAGE_SIZE as usize];
+    let mut page = [0; PAGE];
     let mut count = Pages(0);
     for index in dirty.iter() {
         memory.read_pages(index, &mut page).ok()?;
