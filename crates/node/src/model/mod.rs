@@ -25,8 +25,8 @@ pub use policy::{DEFAULT_POLICY, OnLimit, Policy, Settings, SettingsChange, Sett
 pub use progress::{Point, Progress, Stage};
 pub use settlement::{Decision, NoteError, Settlement, Settling};
 pub use spec::{
-    KernelSpec, MachineChoice, MachineSpec, NativeSpec, ProbeSpec, QemuSpec, Rate, Size, SpecError,
-    VmSpec,
+    HugePages, KernelSpec, MachineChoice, MachineSpec, NativeSpec, ProbeSpec, QemuSpec, Rate, Size,
+    SpecError, VmSpec,
 };
 pub use token::{DrawnToken, NewToken, Scope, ScopeError, Token};
 pub use vm::{VmRecord, VmState, VmView};

@@ -56,6 +56,10 @@ pub struct NativeSpec {
     /// The guest's memory, with its unit, as in `512MiB`.
     #[schema(value_type = String, example = "512MiB")]
     pub memory: Size,
+    /// Huge pages of the host's pool that the memory is in, if it is: `2MiB` or `1GiB`. The target of a migration takes as many
+    /// from its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hugepages: Option<HugePages>,
     /// `auto`, `kvm` or `synthetic`.
     #[serde(default)]
     pub machine: MachineChoice,
@@ -69,6 +73,28 @@ pub struct NativeSpec {
 
 fn one() -> u8 {
     1
+}
+
+/// How large huge pages are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub enum HugePages {
+    /// 2 MiB.
+    #[serde(rename = "2MiB")]
+    TwoMiB,
+    /// 1 GiB.
+    #[serde(rename = "1GiB")]
+    OneGiB,
+}
+
+impl HugePages {
+    /// As it is written.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::TwoMiB => "2MiB",
+            Self::OneGiB => "1GiB",
+        }
+    }
 }
 
 /// What runs a native guest.
@@ -285,6 +311,7 @@ impl NativeSpec {
             format!("--memory={}", self.memory.as_str()),
             format!("--machine={}", self.machine.name()),
         ];
+        flags.extend(self.hugepages.map(|pages| format!("--hugepages={}", pages.name())));
         if let Some(probe) = &self.probe {
             flags.push(format!("--probe={}", probe.workload));
             if let Some(set) = &probe.working_set {

@@ -26,6 +26,18 @@ fn a_machine_with_the_probe_becomes_flags() {
 }
 
 #[test]
+fn memory_can_be_in_huge_pages() {
+    for size in ["2MiB", "1GiB"] {
+        let memory = format!("memory = \"512MiB\"\nhugepages = \"{size}\"");
+        let flags = native(&PROBE.replace("memory = \"512MiB\"", &memory)).flags();
+        assert!(flags.contains(&format!("--hugepages={size}")), "{flags:?}");
+    }
+    let wrong = PROBE.replace("cpus = 2", "cpus = 2\nhugepages = \"4KiB\"");
+    let error = toml::from_str::<VmSpec>(&wrong).unwrap_err().to_string();
+    assert!(error.contains("2MiB") && error.contains("1GiB"), "{error}");
+}
+
+#[test]
 fn it_goes_through_json_and_comes_out_the_same() {
     let spec: VmSpec = toml::from_str(PROBE).unwrap();
     let json = serde_json::to_string(&spec).unwrap();

@@ -5,8 +5,8 @@ use super::{Node, NodeError};
 use crate::host::{self, Image};
 use crate::machines::Condition;
 use crate::model::{
-    Check, CheckItem, MachineSpec, MigrationRequest, Needs, NodeFacts, NodeName, Severity, VmName,
-    VmRecord,
+    Check, CheckItem, MachineSpec, MigrationRequest, NativeSpec, Needs, NodeFacts, NodeName,
+    Severity, VmName, VmRecord,
 };
 use crate::ownership::Holding;
 use crate::peer::{Offer, Survey};
@@ -312,6 +312,13 @@ fn check_memory(record: &VmRecord, there: &NodeFacts) -> CheckItem {
         let message = format!("{} has {free} free; see that the guest fits", there.name);
         return CheckItem::new("memory", Severity::Info, message);
     };
+    if let MachineSpec::Native(NativeSpec { hugepages: Some(pages), .. }) = &record.spec.machine {
+        // The target takes them and lets them go again when it builds the machine to see whether it can.
+        let of = pages.name();
+        let message =
+            format!("{needed} are taken from the pool of {}, in huge pages of {of}", there.name);
+        return CheckItem::new("memory", Severity::Info, message);
+    }
     if needed <= free {
         let message = format!("{} has {free} free for {needed}", there.name);
         CheckItem::new("memory", Severity::Ok, message)

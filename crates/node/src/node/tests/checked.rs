@@ -33,6 +33,19 @@ fn everything_that_a_migration_depends_on_is_looked_at() {
     assert_eq!(item(&host, "machine").severity, Severity::Ok);
 }
 
+/// What is free of the memory says nothing of them.
+#[test]
+fn huge_pages_come_from_the_pool_of_the_target() {
+    let (_folder, a, b) = hosts(&World::new(Link::Good));
+    let (a, _b) = (a.start(usize::MAX), b.start(usize::MAX));
+    let native = "memory = '1024TiB'\nhugepages = '2MiB'\nprobe = { workload = 'sweep' }";
+    a.create(toml::from_str(&format!("name = 'web1'\n[native]\n{native}")).unwrap()).unwrap();
+    let check = a.check(&vm(), &request()).unwrap();
+    let memory = item(&check, "memory");
+    assert_eq!(memory.severity, Severity::Info);
+    assert!(memory.message.contains("the pool of b, in huge pages of 2MiB"), "{memory:?}");
+}
+
 #[test]
 fn what_a_node_of_an_earlier_version_does_not_look_at_is_no_failure() {
     let world = World::new(Link::Good);
