@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::assess::{self, Evidence};
 use crate::decision::{Decision, GiveUpReason, VcpuThrottles};
-use crate::estimate::{Estimates, Estimator, NEVER, whole_pages};
+use crate::estimate::{Estimates, Estimator, time_for, whole_pages};
 use crate::limits::{Limits, OnLimit, Policy, Sampling};
 use crate::outlook::Outlook;
 use crate::policy::{Change, Rule, Situation, Steered, Stepped, SteppedParameters};
@@ -219,14 +219,7 @@ impl Controller {
             return true;
         }
         let most = self.limits.max_downtime;
-        let fits = |amount: f64, rate: f64| {
-            let time = if amount == 0.0 {
-                Duration::ZERO
-            } else {
-                Duration::try_from_secs_f64(amount / rate).unwrap_or(NEVER)
-            };
-            time.saturating_add(fixed_downtime) <= most
-        };
+        let fits = |amount, rate| time_for(amount, rate).saturating_add(fixed_downtime) <= most;
         let bandwidth = &self.estimator.bandwidth;
         let pages = exact_remaining.0 as f64;
         let (by_page, by_byte) =

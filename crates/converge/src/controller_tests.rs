@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::estimate::NEVER;
 use crate::sample::{DirtyWindow, Harvest};
 use crate::simulator::{
     GuestModel, LinkModel, Rhythm, Scenario, SimulatedOutcome, VcpuModel, Workload, simulate,

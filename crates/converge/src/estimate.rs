@@ -121,11 +121,11 @@ impl Estimator {
 
     /// The downtime that `pages` would cost at the bandwidth believed in.
     pub(crate) fn downtime(&self, pages: f64) -> Duration {
-        if pages <= 0.0 {
-            return self.fixed_downtime.min(NEVER);
-        }
-        Duration::try_from_secs_f64(pages / self.bandwidth.pages_per_second())
-            .map_or(NEVER, |time| time.saturating_add(self.fixed_downtime).min(NEVER))
+        self.with_fixed(time_for(pages, self.bandwidth.pages_per_second()))
+    }
+
+    fn with_fixed(&self, time: Duration) -> Duration {
+        time.saturating_add(self.fixed_downtime).min(NEVER)
     }
 
     /// What remains takes so much, for it was looked at.
@@ -138,8 +138,7 @@ impl Estimator {
     pub(crate) fn downtime_now(&self) -> Duration {
         match self.counted {
             Some(bytes) => {
-                Duration::try_from_secs_f64(bytes.0 as f64 / self.bandwidth.bytes_per_second())
-                    .map_or(NEVER, |time| time.saturating_add(self.fixed_downtime).min(NEVER))
+                self.with_fixed(time_for(bytes.0 as f64, self.bandwidth.bytes_per_second()))
             }
             None => self.downtime(self.remaining.0 as f64),
         }
@@ -154,6 +153,14 @@ impl Estimator {
             expected_downtime: self.downtime(self.pages_at_stop()),
         }
     }
+}
+
+/// How long `amount` takes at `rate` a second: nothing for nothing, and otherwise [`NEVER`] where nothing leaves.
+pub(crate) fn time_for(amount: f64, rate: f64) -> Duration {
+    if amount <= 0.0 {
+        return Duration::ZERO;
+    }
+    Duration::try_from_secs_f64(amount / rate).unwrap_or(NEVER)
 }
 
 /// Pages per second as bytes per second.

@@ -22,16 +22,17 @@ impl Pages {
         }
     }
 
-    /// The guests at `place`, of which there are so many, are made of such pages.
-    pub(super) fn have(self, place: Place, guests: u64) -> Result<(), String> {
-        let memory_kib = guests * MEMORY_MIB * 1024;
-        let found = match self {
+    /// The guest at `place`, which is the only one there, is made of such pages.
+    pub(super) fn has(self, place: Place) -> Result<(), String> {
+        let memory_kib = MEMORY_MIB * 1024;
+        let (is_so, kib) = match self {
             Self::Pooled => {
                 let [total, free, size] =
                     ["HugePages_Total", "HugePages_Free", "Hugepagesize"].map(|it| read(place, it));
                 let (total, free, size) = (total?, free?, size?);
                 println!("{NEWS}huge pages at {}: {free} of {total} free", place.address());
-                ((total - free) * size == memory_kib, (total - free) * size)
+                let taken = (total - free) * size;
+                (taken == memory_kib, taken)
             }
             Self::Given => {
                 let given = read(place, "ShmemHugePages")?;
@@ -40,12 +41,10 @@ impl Pages {
                 (given >= memory_kib / 4, given)
             }
         };
-        match found {
-            (true, _) => Ok(()),
-            (false, kib) => Err(format!(
-                "{kib} KiB are in huge pages, of {memory_kib} that {guests} guests have"
-            )),
+        if is_so {
+            return Ok(());
         }
+        Err(format!("{kib} KiB are in huge pages, of {memory_kib} that the guest has"))
     }
 }
 

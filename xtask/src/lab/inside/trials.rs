@@ -61,7 +61,7 @@ const PASSES: u64 = 3;
 /// Where the first host waits for the guest's connection.
 const OUTSIDE: u16 = 5000;
 /// The ways of one guest life.
-const ROUND: [[Place; 2]; 5] = [[Place::Here, Place::Here]; 5];
+const ROUND: [Place; 10] = [Place::Here; 10];
 const TO_AND_FRO: [[Place; 2]; 5] = [[Place::There, Place::Here]; 5];
 /// So often a destination may be faster than who kills it.
 const TRIES: u16 = 3;
@@ -77,14 +77,14 @@ fn crash(host: &mut Host) -> Result<(), String> {
 fn outrun(host: &mut Host, to: Place, pages: Pages) -> Result<(), String> {
     let mut process = boot_with(host, "writer", DISK, pages.arguments())?;
     host.line(&process, "guest: at work")?;
-    pages.have(Place::Here, 1).map_err(|error| host.telling(error))?;
+    pages.has(Place::Here).map_err(|error| host.telling(error))?;
     does_not_arrive(host, &process, to, 1, &SLOW_LINK, PASSES)?;
     // It goes on where it was, with its disk and its network.
     is_there(host, &mut process, 1)?;
     let mut arrived = move_on(host, &process, to, 2, &SLOW_LINK)?;
     is_there(host, &mut arrived, 2)?;
     host.quit(&process)?;
-    pages.have(to, 1).map_err(|error| host.telling(error))?;
+    pages.has(to).map_err(|error| host.telling(error))?;
     finish(host, arrived)
 }
 
@@ -106,7 +106,7 @@ fn work(host: &mut Host) -> Result<(), String> {
 fn between_hosts(host: &mut Host) -> Result<(), String> {
     let life = Life::begun(host)?;
     let mut life = life.destination_killed(host, Place::There)?;
-    life.moved(host, &TO_AND_FRO)?;
+    life.moved(host, TO_AND_FRO.as_flattened())?;
     life.ended(host)
 }
 
@@ -166,8 +166,8 @@ impl Life {
         Err(host.telling("the destination was faster every time".to_owned()))
     }
 
-    fn moved(&mut self, host: &mut Host, ways: &[[Place; 2]]) -> Result<(), String> {
-        for to in ways.as_flattened() {
+    fn moved(&mut self, host: &mut Host, way: &[Place]) -> Result<(), String> {
+        for to in way {
             self.migrations += 1;
             let number = self.migrations;
             let arrived = move_on(host, &self.process, *to, number, &FAST_LINK)?;
