@@ -36,8 +36,7 @@ half() {
         fault "nothing was written: $(cat /tmp/written)"
 }
 
-# Rewrites memory as fast as it can, which is faster than a slow link carries it, now with one content and now with its halves the other
-# way round.
+# Rewrites memory as fast as it can, now with one content and now with its halves the other way round.
 writer() {
     count=0
     while [ ! -e /tmp/finish ]; do
@@ -81,11 +80,16 @@ verdict() {
     poweroff -f
 }
 
-if [ "$lab" = writer ]; then
-    contents 16777216
-    writer &
+# Compiles a program of ours.
+compiled() {
+    tcc -nostdinc -nostdlib -static "$@" 2> /tmp/compiler || fault "the compiler fails: $(cat /tmp/compiler)"
+}
+
+if [ "$lab" = outrun ]; then
+    compiled -o /tmp/sweep /sweep.c
+    { /tmp/sweep > /tmp/rounds || fault "a page was not as it was left"; } &
     answer
-    verdict "$(cat /tmp/count-writer) rewritings"
+    verdict "memory written $(cat /tmp/rounds) times"
 fi
 
 # What comes on a connection to the outside goes back there, for as long as there is something.
@@ -128,8 +132,7 @@ compiler() {
     count=0
     while [ ! -e /tmp/finish ]; do
         seed=$((count % 5 + 1))
-        tcc -nostdinc -nostdlib -static -DSEED=$seed -o /work/program /program.c 2> /tmp/compiler ||
-            fault "the compiler fails: $(cat /tmp/compiler)"
+        compiled -DSEED=$seed -o /work/program /program.c
         value=$seed
         step=0
         while [ $step -lt 100 ]; do

@@ -18,7 +18,11 @@ const WRITER: &str = include_str!("writer.sh");
 /// Has a program run on the other lab machine.
 const THERE: &str = include_str!("there.sh");
 /// What a guest compiles.
-const PROGRAM: &str = include_str!("program.c");
+const SOURCES: [(&str, &str); 3] = [
+    ("system.h", include_str!("system.h")),
+    ("program.c", include_str!("program.c")),
+    ("sweep.c", include_str!("sweep.c")),
+];
 
 /// KVM on the processor that QEMU emulates, taps and what joins them with the wire, and the devices of a lab machine;
 /// with the options of each module.
@@ -108,7 +112,7 @@ pub(super) fn guest_disk(workspace: &Workspace, packages: &Packages) -> Result<P
         }
     }
     add(&packages.loader(), "lib64/ld-linux-x86-64.so.2")?;
-    for (name, text) in [("init", GUEST), ("program.c", PROGRAM)] {
+    for (name, text) in std::iter::once(("init", GUEST)).chain(SOURCES) {
         fs::write(files.join(name), text).map_err(unwritable)?;
     }
     run(&mut program(workspace, "chmod", ["+x".as_ref(), files.join("init").as_os_str()]))?;

@@ -1,7 +1,7 @@
-/* What a guest compiles again and again while it is on the move. It needs no library, says how it was compiled, and does
- * arithmetic of which the guest knows the outcome. SEED is another one each time. */
+/* What a guest compiles again and again while it is on the move. It says how it was compiled, and does arithmetic of which the
+ * guest knows the outcome. SEED is another one each time. */
 
-typedef unsigned long word;
+#include "system.h"
 
 #define STEPS 100
 #define SIEVE 20000
@@ -17,35 +17,6 @@ ALL
 #undef BOTH
 #define BOTH(n) { turn_##n, back_##n },
 static word (*const pairs[][2])(word) = { ALL };
-
-static long call(long number, long first, long second, long third)
-{
-    long result;
-    __asm__ volatile("syscall"
-                     : "=a"(result)
-                     : "a"(number), "D"(first), "S"(second), "d"(third)
-                     : "rcx", "r11", "memory");
-    return result;
-}
-
-static char *digits(char *end, long value)
-{
-    word rest = value < 0 ? -(word)value : (word)value;
-    do
-        *--end = '0' + rest % 10;
-    while (rest /= 10);
-    if (value < 0)
-        *--end = '-';
-    return end;
-}
-
-static void say(long value, char after)
-{
-    char text[24], *end = text + sizeof text, *begin;
-    *--end = after;
-    begin = digits(end, value);
-    call(1, 1, (long)begin, text + sizeof text - begin);
-}
 
 static long primes(void)
 {

@@ -75,7 +75,7 @@ fn crash(host: &mut Host) -> Result<(), String> {
 
 /// A writer that outruns the link does not arrive unaided, and arrives with auto-converge.
 fn outrun(host: &mut Host, to: Place, pages: Pages) -> Result<(), String> {
-    let mut process = boot_with(host, "writer", DISK, pages.arguments())?;
+    let mut process = boot_with(host, "outrun", DISK, pages.arguments())?;
     host.line(&process, "guest: at work")?;
     pages.has(Place::Here).map_err(|error| host.telling(error))?;
     does_not_arrive(host, &process, to, 1, &SLOW_LINK, PASSES)?;
