@@ -6,6 +6,7 @@ mod devices;
 mod holding;
 mod host;
 mod killing;
+mod link;
 mod moving;
 mod pages;
 mod place;

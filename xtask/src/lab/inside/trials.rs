@@ -5,6 +5,7 @@ use super::connection::Connection;
 use super::devices::{give_up_memory, has_given_up_memory, lines};
 use super::host::{Host, Process};
 use super::killing::{PHASES, end_destination_without_a_word, kill_committed, kill_destination};
+use super::link::outrun_by;
 use super::moving::{FAST_LINK, does_not_arrive, move_on};
 use super::pages::Pages;
 use super::place::Place;
@@ -53,9 +54,6 @@ pub(in crate::lab) const TRIALS: &[Trial] = &[
 
 /// The exit code of a process whose guest asked for a reset.
 const RESET: i32 = 8;
-/// Carries a small part of what the writer writes, and not its working set in the downtime. What an emulated processor makes
-/// of a moment is little beside that.
-const SLOW_LINK: [&str; 4] = ["--bandwidth", "4500kB/s", "--max-downtime", "3s"];
 /// When so many passes have begun without auto-converge nobody waits any longer.
 const PASSES: u64 = 3;
 /// Where the first host waits for the guest's connection.
@@ -78,10 +76,12 @@ fn outrun(host: &mut Host, to: Place, pages: Pages) -> Result<(), String> {
     let mut process = boot_with(host, "outrun", DISK, pages.arguments())?;
     host.line(&process, "guest: at work")?;
     pages.has(Place::Here).map_err(|error| host.telling(error))?;
-    does_not_arrive(host, &process, to, 1, &SLOW_LINK, PASSES)?;
+    let link = outrun_by(&process).map_err(|error| host.telling(error))?;
+    let link = link.each_ref().map(String::as_str);
+    does_not_arrive(host, &process, to, 1, &link, PASSES)?;
     // It goes on where it was, with its disk and its network.
     is_there(host, &mut process, 1)?;
-    let mut arrived = move_on(host, &process, to, 2, &SLOW_LINK)?;
+    let mut arrived = move_on(host, &process, to, 2, &link)?;
     is_there(host, &mut arrived, 2)?;
     host.quit(&process)?;
     pages.has(to).map_err(|error| host.telling(error))?;
