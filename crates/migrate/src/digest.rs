@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use landfall_converge::PAGE_SIZE;
 
 use crate::machine::{GuestMemory, MachineError, MemoryLayout, PageIndex};
+use crate::page_buffer::PageBuffer;
 
 const RUN_PAGES: usize = 64;
-const RUN_BYTES: usize = RUN_PAGES * 4096;
 /// Runs read to find out how long reading all of them takes: enough to be more than noise, too few to be noticed.
 const SAMPLES: u64 = 64;
 
@@ -58,13 +58,13 @@ fn runs(layout: &MemoryLayout) -> impl Iterator<Item = (PageIndex, u64)> {
 /// A digest that is being made.
 struct Digest {
     checksum: crc32fast::Hasher,
-    buffer: Vec<u8>,
-    zeros: Vec<u8>,
+    buffer: PageBuffer,
+    zeros: PageBuffer,
 }
 
 impl Digest {
     fn new() -> Self {
-        let (buffer, zeros) = (vec![0; RUN_BYTES], vec![0; RUN_BYTES]);
+        let (buffer, zeros) = (PageBuffer::new(RUN_PAGES), PageBuffer::new(RUN_PAGES));
         Self { checksum: crc32fast::Hasher::new(), buffer, zeros }
     }
 

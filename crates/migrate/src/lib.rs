@@ -19,6 +19,7 @@ mod encoding;
 mod heat;
 pub mod machine;
 pub mod options;
+mod page_buffer;
 pub mod progress;
 mod recorder;
 pub mod report;

@@ -11,6 +11,7 @@ use super::SnapshotError;
 use super::new_file::NewFile;
 use crate::digest::digest;
 use crate::machine::{GuestMemory, MachineError, PageIndex, Source};
+use crate::page_buffer::PageBuffer;
 use crate::wire::{
     Commit, Encoder, Finish, Hello, MAX_RUN_PAGES, Message, OLDEST_VERSION, PageRun, VERSION,
     WireError,
@@ -105,7 +106,7 @@ impl Writing<'_> {
     }
 
     fn pages(&mut self, memory: &Arc<dyn GuestMemory>) -> Result<(), Trouble> {
-        let mut buffer = vec![0; PAGE * 64];
+        let mut buffer = PageBuffer::new(64);
         let mut zeros = Vec::new();
         for range in memory.layout().ranges() {
             for first in range.clone().step_by(64) {

@@ -16,6 +16,7 @@ use crate::dirty_set::DirtySet;
 use crate::encoding::Encodings;
 use crate::heat::Heat;
 use crate::machine::{GuestMemory, MachineError, PageIndex};
+use crate::page_buffer::PageBuffer;
 use crate::report::PageCounts;
 use crate::wire::{Encoder, Encoding, MAX_RUN_PAGES, Message, PageRun, WireError};
 use crate::zeros::{MAX_ZERO_RUNS, is_zero, joined};
@@ -126,7 +127,7 @@ impl Sender {
 
     fn obey(&mut self, commands: &Receiver<Command>, post: &Post<Event>) {
         let mut walk =
-            Walk { buffer: vec![0; PAGE * 64], waited: Duration::ZERO, zero_runs: Vec::new() };
+            Walk { buffer: PageBuffer::new(64), waited: Duration::ZERO, zero_runs: Vec::new() };
         for command in commands {
             let event = match command {
                 Command::Walk(order) => match self.walk(order, &mut walk) {
@@ -308,7 +309,7 @@ fn said(said: Result<(), WireError>) -> Event {
 }
 
 struct Walk {
-    buffer: Vec<u8>,
+    buffer: PageBuffer,
     /// Since something was sent last.
     waited: Duration,
     zero_runs: Vec<PageRun>,
