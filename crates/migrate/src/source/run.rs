@@ -481,6 +481,9 @@ impl<'m> Run<'m> {
                 }
             }
             Some(Event::WalkSent { .. }) if self.spread.walk_left(self.cut_at.is_some()) => {
+                if self.spread.goes_on() {
+                    self.go_on()?;
+                }
                 Ok(Step::Going)
             }
             Some(Event::WalkSent { .. }) => match self.options.policy.sampling() {
@@ -489,13 +492,18 @@ impl<'m> Run<'m> {
             },
             Some(Event::Peer(Message::PassReceived { pass })) => {
                 if self.spread.arrived(pass, Instant::now(), self.left()) {
-                    let from = self.cut_at.take().unwrap_or(PageIndex(0));
-                    self.walk_to_tell(from)?;
+                    self.go_on()?;
                 }
                 Ok(Step::Going)
             }
             Some(_) => Ok(Step::Going),
         }
+    }
+
+    /// Goes on with a walk that was cut.
+    fn go_on(&mut self) -> Result<(), Ended> {
+        let from = self.cut_at.take().unwrap_or(PageIndex(0));
+        self.walk_to_tell(from)
     }
 
     /// The next pass follows at once; where nothing is known that could be sent, with what the dirty log has by now.

@@ -31,6 +31,8 @@ struct Trial {
     left: Left,
     /// Whether it was left, and only has to arrive.
     is_cut: bool,
+    /// When all of it had arrived, and what had left by then. That may be heard before it is that the walk was left.
+    arrived: Option<(Instant, Left)>,
 }
 
 /// The channels that pages go over.
@@ -69,7 +71,7 @@ impl Spread {
             return None;
         }
         self.trials += 1;
-        self.trial = Some(Trial { walk, began: now, left, is_cut: false });
+        self.trial = Some(Trial { walk, began: now, left, is_cut: false, arrived: None });
         Some(now + TRIAL)
     }
 
@@ -93,9 +95,21 @@ impl Spread {
     /// All up to the end of walk `walk` has arrived. Gives whether that walk is to be gone on with, over as many channels as
     /// there are to be now.
     pub(super) fn arrived(&mut self, walk: u32, now: Instant, left: Left) -> bool {
-        let Some(trial) = self.trial.take_if(|trial| trial.is_cut && trial.walk == walk) else {
+        if let Some(trial) = self.trial.as_mut().filter(|trial| trial.walk == walk) {
+            trial.arrived = Some((now, left));
+        }
+        self.goes_on()
+    }
+
+    /// Whether a walk that was cut has arrived, and is to be gone on with now, over as many channels as there are to be.
+    pub(super) fn goes_on(&mut self) -> bool {
+        let Some((trial, (now, left))) = self
+            .trial
+            .and_then(|trial| trial.arrived.filter(|_| trial.is_cut).map(|at| (trial, at)))
+        else {
             return false;
         };
+        self.trial = None;
         let (zeros, others) = (left.zeros - trial.left.zeros, left.others - trial.left.others);
         let took = now.saturating_duration_since(trial.began).as_secs_f64();
         if others >= FEWEST.max(zeros) && took > 0.0 {

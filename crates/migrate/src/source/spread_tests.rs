@@ -54,11 +54,24 @@ fn only_what_was_sent_last_is_waited_for() {
     let mut spread = Spread::up_to(2);
     let now = Instant::now();
     spread.begins(7, now, Left::default());
-    // The end of an earlier walk; and this one is still being sent.
+    // The end of an earlier walk.
     assert!(!spread.arrived(6, now, Left::default()));
-    assert!(!spread.arrived(7, now, Left::default()));
     assert!(spread.walk_left(true));
+    assert!(!spread.goes_on());
     assert!(!spread.arrived(6, now, Left::default()));
     assert!(spread.arrived(7, now + TRIAL, Left { zeros: 0, others: FEWEST }));
+    assert!(!spread.goes_on(), "once");
+    assert_eq!(spread.channels(), 2);
+}
+
+#[test]
+fn a_walk_may_have_arrived_before_it_is_heard_that_it_was_left() {
+    let mut spread = Spread::up_to(2);
+    let now = Instant::now();
+    spread.begins(7, now, Left::default());
+    assert!(!spread.arrived(7, now + TRIAL, Left { zeros: 0, others: FEWEST }));
+    assert!(spread.walk_left(true));
+    assert!(spread.goes_on());
+    assert!(!spread.waits());
     assert_eq!(spread.channels(), 2);
 }

@@ -57,8 +57,17 @@ impl Waiting {
         Self::secured(uri, &Security::default(), host)
     }
 
-    pub(crate) fn secured(uri: &Uri, security: &Security, mut host: TestHost) -> Self {
-        let listener = Listener::bind(uri, security).unwrap();
+    pub(crate) fn secured(uri: &Uri, security: &Security, host: TestHost) -> Self {
+        Self::behind(Listener::bind(uri, security).unwrap(), host)
+    }
+
+    /// One that takes a source that is silent for so long to be lost.
+    pub(crate) fn with_patience(uri: &Uri, patience: Duration) -> Self {
+        let listener = Listener::bind(uri, &Security::default()).unwrap();
+        Self::behind(listener.with_source_timeout(patience), TestHost::default())
+    }
+
+    fn behind(listener: Listener, mut host: TestHost) -> Self {
         let uri = listener.uri();
         let (handle, control) = control();
         let thread = thread::spawn(move || {

@@ -20,10 +20,13 @@ const ON_FURTHER: [At; 4] = [At::Hello, At::Welcome, At::Pages, At::PassEnd];
 
 #[test]
 fn a_guest_that_outruns_the_link_arrives_over_any_number_of_channels() {
-    for channels in [2, 3, 8, 128] {
+    // As much fits into the downtime each time. So many channels take longer to come to a stop.
+    for (channels, slower) in [(2, 1), (3, 1), (8, 1), (128, 5)] {
         let destination = Waiting::at(&Uri::Tcp("127.0.0.1:0".to_owned()));
         let guest = Guest::running(&Shape::busy());
-        let options = Options { channels, ..narrow(&destination.uri, Policy::Adaptive) };
+        let mut options = Options { channels, ..narrow(&destination.uri, Policy::Adaptive) };
+        options.limits.max_downtime *= slower;
+        options.max_bandwidth = options.max_bandwidth.map(|rate| rate * f64::from(slower).recip());
         let report = migrate(&guest, &Options { verify: true, ..options });
         assert_eq!(report.outcome, Outcome::Completed, "{channels}: {:?}", report.reason);
         assert_eq!(report.integrity, "ok");
@@ -62,6 +65,24 @@ fn a_guest_arrives_whole_over_as_many_channels_as_are_found_to_be_faster() {
             destination.arrived().assert_goes_on();
         }
     }
+}
+
+#[test]
+fn a_channel_over_which_nothing_is_to_go_is_not_taken_for_a_dead_one() {
+    let patience = Duration::from_secs(1);
+    let destination = Waiting::with_patience(&Uri::Tcp("127.0.0.1:0".to_owned()), patience);
+    let guest = Guest::running(&Shape { pace: 20, ..Shape::calm() });
+    let options = Options {
+        channels: CHANNELS,
+        channels_by_speed: true,
+        max_bandwidth: Some(ByteRate::new(1e6)),
+        ..narrow(&destination.uri, Policy::Adaptive)
+    };
+    let report = migrate(&guest, &options);
+    assert_eq!(report.outcome, Outcome::Completed, "{:?}", report.reason);
+    assert_eq!(report.channels, 1);
+    assert!(report.total_ms > 2.0 * patience.as_secs_f64() * 1000.0, "{}", report.total_ms);
+    destination.arrived().assert_goes_on();
 }
 
 #[test]
