@@ -21,7 +21,7 @@ const ON_FURTHER: [At; 4] = [At::Hello, At::Welcome, At::Pages, At::PassEnd];
 #[test]
 fn a_guest_that_outruns_the_link_arrives_over_any_number_of_channels() {
     // As much fits into the downtime each time. So many channels take longer to come to a stop.
-    for (channels, slower) in [(2, 1), (3, 1), (8, 1), (128, 5)] {
+    for (channels, slower) in [(2, 1), (3, 1), (8, 1), (128, 3)] {
         let destination = Waiting::at(&Uri::Tcp("127.0.0.1:0".to_owned()));
         let guest = Guest::running(&Shape::busy());
         let mut options = Options { channels, ..narrow(&destination.uri, Policy::Adaptive) };
