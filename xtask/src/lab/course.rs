@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::machine::{FAILED, FINISHED, READY, Running};
 
 /// How long the machines of a trial may be silent: longer than anything in them waits for anything.
-pub(super) const SILENCE: Duration = Duration::from_secs(300);
+pub(super) const SILENCE: Duration = Duration::from_secs(420);
 /// How long they may take in all, on however slow a host.
 const LIMIT: Duration = Duration::from_secs(30 * 60);
 /// So many lines are told once more when they are silent.

@@ -14,7 +14,7 @@ use super::place::Place;
 
 pub(super) const LANDFALL: &str = "/bin/landfall";
 /// Nothing is silent for so long that goes on, on however slow a host.
-pub(super) const LIMIT: Duration = Duration::from_secs(240);
+pub(super) const LIMIT: Duration = Duration::from_secs(360);
 /// So much of what was heard is told when something did not come.
 const TOLD: usize = 30;
 
