@@ -88,7 +88,11 @@ pub(super) fn does_not_arrive(
     let destination = wait_for_guest(host, to, &uri)?;
     let options = [options, &["--auto-converge", "off", "--time-limit", "none"]].concat();
     let report = while_migrating(from, &uri, &options, |watch| {
-        wait_for(watch, |event| is_in_pass(event, passes))?;
+        for pass in 2..=passes {
+            wait_for(watch, |event| is_in_pass(event, pass))?;
+            // Nobody shall take it for standing still where a pass takes long.
+            println!("{NEWS}migration {number}: pass {pass}");
+        }
         // Only now, since nobody knows how long this takes here.
         let time_limit = Some(Duration::from_millis(1));
         let update = ParametersUpdate { time_limit, ..ParametersUpdate::default() };
