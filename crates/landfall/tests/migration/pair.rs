@@ -1,7 +1,6 @@
 //! A guest in one process, and processes to move it to.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use landfall_migrate::report::{Outcome, Report};
 use landfall_qmp::RunState;
@@ -112,9 +111,7 @@ impl Pair {
     /// Moves the guest to a fresh destination, and looks after it there.
     pub(crate) fn assert_arrives(&mut self) {
         let mut destination = self.destination();
-        // Both digests of a large guest take long on a busy host, and out of the downtime.
-        let patient = How { max_downtime: Duration::from_secs(2), ..WIDE };
-        self.source.migrate(destination.uri(), &patient);
+        self.source.migrate(destination.uri(), &WIDE);
         let report = self.source.report();
         assert_completed(&report);
         self.source.assert_stands_still();

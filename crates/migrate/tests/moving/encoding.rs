@@ -115,7 +115,7 @@ fn arrive(encoding: EncodingChoice) -> Report {
     let options = narrow(&destination.uri, Policy::Adaptive);
     let max_bandwidth = Some(ByteRate::new(30e6));
     let mut options = Options { encoding, max_bandwidth, verify: true, ..options };
-    options.limits.max_downtime = Duration::from_millis(120);
+    options.limits.max_downtime = Duration::from_millis(60);
     let report = migrate(&guest, &options);
     assert_arrived(&report);
     destination.arrived().assert_goes_on();

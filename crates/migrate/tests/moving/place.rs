@@ -103,11 +103,11 @@ impl Waiting {
 /// A migration to `uri` over a slow link, for guests that write faster than that. One that does not arrive says why.
 pub(crate) fn narrow(uri: &Uri, policy: Policy) -> Options {
     let time_limit = Some(Duration::from_secs(60));
-    let max_downtime = Duration::from_millis(200);
+    let max_downtime = Duration::from_millis(100);
     Options {
         policy,
         limits: Limits { max_downtime, time_limit, ..Limits::default() },
-        max_bandwidth: Some(ByteRate::new(30e6)),
+        max_bandwidth: Some(ByteRate::new(60e6)),
         peer_timeout: Duration::from_secs(20),
         ..Options::to(uri.clone())
     }
