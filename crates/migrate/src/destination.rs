@@ -19,7 +19,7 @@ use crate::wire::{VERSION, WireError};
 use self::greeting::Greeted;
 use self::taking_in::Reception;
 
-/// A source sends something many times a second; one that is silent for this long is not there any more.
+/// A source sends something on each channel every second; one that is silent for this long is not there any more.
 const SOURCE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Why no guest has come in.
 #[derive(Debug, thiserror::Error)]

@@ -34,10 +34,8 @@ impl Reception {
             Err(error) => return Err(tell_why(&mut first.stream, &mut first.encoder, error)),
         };
         let timeout = Some(listener.source_timeout);
-        first.stream.set_timeouts(timeout, timeout).map_err(WireError::from)?;
-        for greeted in &further {
-            // Nothing may have to go over it for as long as a pass takes. That the source is there is heard on the first.
-            greeted.stream.set_timeouts(None, timeout).map_err(WireError::from)?;
+        for greeted in std::iter::once(&first).chain(&further) {
+            greeted.stream.set_timeouts(timeout, timeout).map_err(WireError::from)?;
         }
         control.interrupt(first.stream.try_clone().map_err(WireError::from)?);
         let stream = first.stream.try_clone().map_err(WireError::from)?;

@@ -37,8 +37,8 @@ const TICK: Duration = Duration::from_millis(50);
 /// before ten times what it takes to read: with an idle guest it would be read all the time.
 const SOONEST: Duration = Duration::from_millis(10);
 const READING_SHARE: u32 = 10;
-/// A destination that hears nothing for much longer takes the source to be gone.
-const LIFE_SIGN: Duration = Duration::from_secs(1);
+/// A destination that hears nothing on a channel for much longer takes the source to be gone.
+pub(super) const LIFE_SIGN: Duration = Duration::from_secs(1);
 /// How long the guest is left alone after a switchover that did not fit; twice as long after each, up to the second.
 const PATIENCE: Duration = Duration::from_millis(100);
 const MOST_PATIENCE: Duration = Duration::from_secs(3);

@@ -3,12 +3,12 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, Sender as Post};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender as Post};
 use std::time::{Duration, Instant};
 
 use landfall_converge::PAGE_SIZE;
 
-use super::run::Event;
+use super::run::{Event, LIFE_SIGN};
 use crate::bucket::TokenBucket;
 use crate::channel::Channel;
 use crate::descriptors::Passing;
@@ -128,7 +128,20 @@ impl Sender {
     fn obey(&mut self, commands: &Receiver<Command>, post: &Post<Event>) {
         let mut walk =
             Walk { buffer: PageBuffer::new(64), waited: Duration::ZERO, zero_runs: Vec::new() };
-        for command in commands {
+        // Between its walks a channel says now and then that it is there. What is said after them is waited for as it is.
+        let mut walks = false;
+        loop {
+            let command = match commands.recv_timeout(LIFE_SIGN) {
+                Ok(command) => command,
+                Err(RecvTimeoutError::Timeout) => {
+                    if walks {
+                        self.show_life();
+                    }
+                    continue;
+                }
+                Err(RecvTimeoutError::Disconnected) => return,
+            };
+            walks = matches!(command, Command::Walk(_));
             let event = match command {
                 Command::Walk(order) => match self.walk(order, &mut walk) {
                     Ok(cut_at) => Event::WalkSent { cut_at },
@@ -152,6 +165,12 @@ impl Sender {
         let bytes = self.encoder.write(&mut self.stream, message)?;
         self.sent(bytes);
         Ok(())
+    }
+
+    /// Says that no page is zero. That is counted nowhere, so that a destination that takes nothing any more is found to be silent.
+    fn show_life(&mut self) {
+        // One that has all of it may have closed this channel. Who has to send something more hears of it then.
+        let _ = self.encoder.write(&mut self.stream, &Message::ZeroPages(Vec::new()));
     }
 
     fn pass(&mut self, message: &Message, descriptors: &[OwnedFd]) -> Result<(), WireError> {

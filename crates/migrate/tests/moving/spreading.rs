@@ -21,7 +21,7 @@ const ON_FURTHER: [At; 4] = [At::Hello, At::Welcome, At::Pages, At::PassEnd];
 #[test]
 fn a_guest_that_outruns_the_link_arrives_over_any_number_of_channels() {
     // As much fits into the downtime each time. So many channels take longer to come to a stop.
-    for (channels, slower) in [(2, 1), (3, 1), (8, 1), (128, 3)] {
+    for (channels, slower) in [(2, 1), (3, 1), (8, 1), (128, 5)] {
         let destination = Waiting::at(&Uri::Tcp("127.0.0.1:0".to_owned()));
         let guest = Guest::running(&Shape::busy());
         let mut options = Options { channels, ..narrow(&destination.uri, Policy::Adaptive) };
@@ -69,20 +69,27 @@ fn a_guest_arrives_whole_over_as_many_channels_as_are_found_to_be_faster() {
 
 #[test]
 fn a_channel_over_which_nothing_is_to_go_is_not_taken_for_a_dead_one() {
-    let patience = Duration::from_secs(1);
-    let destination = Waiting::with_patience(&Uri::Tcp("127.0.0.1:0".to_owned()), patience);
-    let guest = Guest::running(&Shape { pace: 20, ..Shape::calm() });
-    let options = Options {
-        channels: CHANNELS,
-        channels_by_speed: true,
-        max_bandwidth: Some(ByteRate::new(1e6)),
-        ..narrow(&destination.uri, Policy::Adaptive)
-    };
-    let report = migrate(&guest, &options);
-    assert_eq!(report.outcome, Outcome::Completed, "{:?}", report.reason);
-    assert_eq!(report.channels, 1);
-    assert!(report.total_ms > 2.0 * patience.as_secs_f64() * 1000.0, "{}", report.total_ms);
-    destination.arrived().assert_goes_on();
+    let patience = Duration::from_secs(2);
+    let calm = Shape { pace: 20, ..Shape::calm() };
+    // Next to nothing of it is in the first stretch.
+    let layout = MemoryLayout::new(vec![0..64, 512..4608]).unwrap();
+    let beyond = Shape { layout, vcpus: 1, pages_per_vcpu: 64, ..calm.clone() };
+    // All but the first, where one is enough; and the first.
+    for (shape, channels, channels_by_speed) in [(calm, CHANNELS, true), (beyond, 16, false)] {
+        let destination = Waiting::with_patience(&Uri::Tcp("127.0.0.1:0".to_owned()), patience);
+        let guest = Guest::running(&shape);
+        let options = Options {
+            channels,
+            channels_by_speed,
+            max_bandwidth: Some(ByteRate::new(0.5e6)),
+            ..narrow(&destination.uri, Policy::Adaptive)
+        };
+        let report = migrate(&guest, &options);
+        assert_eq!(report.outcome, Outcome::Completed, "{channels}: {:?}", report.reason);
+        assert_eq!(report.channels, if channels_by_speed { 1 } else { channels });
+        assert!(report.total_ms > 2.0 * patience.as_secs_f64() * 1000.0, "{}", report.total_ms);
+        destination.arrived().assert_goes_on();
+    }
 }
 
 #[test]
