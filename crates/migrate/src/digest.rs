@@ -59,12 +59,13 @@ fn runs(layout: &MemoryLayout) -> impl Iterator<Item = (PageIndex, u64)> {
 struct Digest {
     checksum: crc32fast::Hasher,
     buffer: PageBuffer,
-    zeros: PageBuffer,
+    zeros: Vec<u8>,
 }
 
 impl Digest {
     fn new() -> Self {
-        let (buffer, zeros) = (PageBuffer::new(RUN_PAGES), PageBuffer::new(RUN_PAGES));
+        let buffer = PageBuffer::new(RUN_PAGES);
+        let zeros = vec![0; buffer.len()];
         Self { checksum: crc32fast::Hasher::new(), buffer, zeros }
     }
 

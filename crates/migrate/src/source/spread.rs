@@ -103,15 +103,14 @@ impl Spread {
 
     /// Whether a walk that was cut has arrived, and is to be gone on with now, over as many channels as there are to be.
     pub(super) fn goes_on(&mut self) -> bool {
-        let Some((trial, (now, left))) = self
-            .trial
-            .and_then(|trial| trial.arrived.filter(|_| trial.is_cut).map(|at| (trial, at)))
+        let Some(Trial { is_cut: true, arrived: Some((now, left)), began, left: before, .. }) =
+            self.trial
         else {
             return false;
         };
         self.trial = None;
-        let (zeros, others) = (left.zeros - trial.left.zeros, left.others - trial.left.others);
-        let took = now.saturating_duration_since(trial.began).as_secs_f64();
+        let (zeros, others) = (left.zeros - before.zeros, left.others - before.others);
+        let took = now.saturating_duration_since(began).as_secs_f64();
         if others >= FEWEST.max(zeros) && took > 0.0 {
             self.judge(others as f64 / took);
         }

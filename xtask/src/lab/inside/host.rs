@@ -8,6 +8,8 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::Duration;
 
+use serde_json::Value;
+
 use super::boot::DISK;
 use super::devices::CONSOLE;
 use super::place::Place;
@@ -179,6 +181,17 @@ impl Process {
     /// Types a line into the guest's console.
     pub(super) fn type_line(&mut self, line: &str) -> Result<(), String> {
         writeln!(self.input, "{line}").map_err(told)
+    }
+
+    /// What `landfall` answers that is asked this about it, whatever comes out of it.
+    pub(super) fn ask(&self, what: &str, options: &[&str]) -> Result<Value, String> {
+        let mut command = self.place.command(LANDFALL);
+        command.arg(what).arg(&self.qmp).args(["-o", "json"]).args(options);
+        let output = command.output().map_err(told)?;
+        serde_json::from_slice(&output.stdout).map_err(|error| {
+            let said = String::from_utf8_lossy(&output.stderr);
+            format!("what landfall {what} tells cannot be read: {error}\n{said}")
+        })
     }
 }
 

@@ -1,8 +1,6 @@
 //! A link that a guest outruns, on a host of whatever speed.
 
-use serde_json::Value;
-
-use super::host::{LANDFALL, Process};
+use super::host::Process;
 use crate::lab::machine::NEWS;
 
 /// The fastest such link, in bytes a second: as much as a lab machine carries with ease.
@@ -17,7 +15,8 @@ const IN_DOWNTIME: f64 = 13.5e6;
 
 /// The options of migrations over a link that the guest in `process`, which runs here, outruns; it is watched for that.
 pub(super) fn outrun_by(process: &Process) -> Result<[String; 4], String> {
-    let measured = plan(process, &options(FASTEST))?;
+    let fastest = options(FASTEST);
+    let measured = process.ask("plan", &fastest.each_ref().map(String::as_str))?;
     let rate = measured["measured"]["dirty_rate_bytes_per_second"].as_f64().unwrap_or(0.0);
     let link = options((rate * PART).clamp(SLOWEST, FASTEST));
     println!("{NEWS}the guest writes {:.1} MB/s, over {}", rate / 1e6, link.join(" "));
@@ -28,15 +27,4 @@ fn options(bandwidth: f64) -> [String; 4] {
     let downtime = IN_DOWNTIME / bandwidth * 1000.0;
     let (bandwidth, downtime) = (format!("{bandwidth:.0}B/s"), format!("{downtime:.0}ms"));
     ["--bandwidth".to_owned(), bandwidth, "--max-downtime".to_owned(), downtime]
-}
-
-/// What `landfall plan` tells of the guest.
-fn plan(process: &Process, options: &[String]) -> Result<Value, String> {
-    let mut command = process.place.command(LANDFALL);
-    command.arg("plan").arg(&process.qmp).args(["-o", "json"]).args(options);
-    let output = command.output().map_err(|error| error.to_string())?;
-    serde_json::from_slice(&output.stdout).map_err(|error| {
-        let said = String::from_utf8_lossy(&output.stderr);
-        format!("the plan cannot be read: {error}\n{said}")
-    })
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use landfall_qmp::{Client, Command, ParametersUpdate};
 use serde_json::Value;
 
-use super::host::{Host, LANDFALL, Process};
+use super::host::{Host, Process};
 use super::place::Place;
 use super::watch::{is_in_pass, wait_for, watch};
 use crate::lab::machine::NEWS;
@@ -145,12 +145,5 @@ pub(super) fn while_migrating(
 
 /// Moves the guest that is in `source`; the report, whatever the outcome.
 pub(super) fn migrate(source: &Process, uri: &str, options: &[&str]) -> Result<Value, String> {
-    let mut command = source.place.command(LANDFALL);
-    command.arg("migrate").arg(&source.qmp).args([uri, "-o", "json"]).args(PATIENCE);
-    let output =
-        command.args(identity(uri)).args(options).output().map_err(|error| error.to_string())?;
-    serde_json::from_slice(&output.stdout).map_err(|error| {
-        let said = String::from_utf8_lossy(&output.stderr);
-        format!("the report cannot be read: {error}\n{said}")
-    })
+    source.ask("migrate", &[&[uri][..], &PATIENCE, identity(uri), options].concat())
 }
