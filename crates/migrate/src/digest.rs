@@ -2,11 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use landfall_converge::PAGE_SIZE;
-
 use crate::machine::{GuestMemory, MachineError, MemoryLayout, PageIndex};
 use crate::page_buffer::PageBuffer;
 
+/// Each range of a guest's memory has a multiple of so many.
 const RUN_PAGES: usize = 64;
 /// Runs read to find out how long reading all of them takes: enough to be more than noise, too few to be noticed.
 const SAMPLES: u64 = 64;
@@ -14,8 +13,8 @@ const SAMPLES: u64 = 64;
 /// CRC-32 over every page in order and over the state.
 pub(crate) fn digest(memory: &dyn GuestMemory, state: &[u8]) -> Result<u32, MachineError> {
     let mut digest = Digest::new();
-    for (first, count) in runs(memory.layout()) {
-        digest.add(memory, first, count)?;
+    for first in runs(memory.layout()) {
+        digest.add(memory, first)?;
     }
     digest.checksum.update(state);
     Ok(digest.checksum.finalize())
@@ -26,15 +25,15 @@ pub(crate) fn digest_time(memory: &dyn GuestMemory) -> Result<Duration, MachineE
     let mut digest = Digest::new();
     let mut samples = Vec::new();
     let step = usize::try_from(memory.layout().pages().0 / RUN_PAGES as u64 / SAMPLES)?.max(1);
-    for (first, count) in runs(memory.layout()).step_by(step) {
+    for first in runs(memory.layout()).step_by(step) {
         let began = Instant::now();
-        let touched = digest.add(memory, first, count)?;
-        samples.push((touched, began.elapsed().div_f64(count as f64)));
+        let touched = digest.add(memory, first)?;
+        samples.push((touched, began.elapsed()));
     }
-    Ok(mean(&samples).mul_f64(memory.layout().pages().0 as f64))
+    Ok(mean(&samples).mul_f64(memory.layout().pages().0 as f64 / RUN_PAGES as f64))
 }
 
-/// What a page takes on average: of those that were touched and of those that were not what the middle one took. Their sum would
+/// What a run takes on average: of those that were touched and of those that were not what the middle one took. Their sum would
 /// not do, for one that waited for a busy processor would count as often as the sample goes into the guest.
 fn mean(samples: &[(bool, Duration)]) -> Duration {
     let of_kind = |kind: bool| {
@@ -47,42 +46,36 @@ fn mean(samples: &[(bool, Duration)]) -> Duration {
     of_kind(true) + of_kind(false)
 }
 
-/// All of a guest's memory, run by run.
-fn runs(layout: &MemoryLayout) -> impl Iterator<Item = (PageIndex, u64)> {
-    layout.ranges().iter().flat_map(|range| {
-        let firsts = (range.start..range.end).step_by(RUN_PAGES);
-        firsts.map(|first| (PageIndex(first), (range.end - first).min(RUN_PAGES as u64)))
-    })
+/// Where each run of a guest's memory begins.
+fn runs(layout: &MemoryLayout) -> impl Iterator<Item = PageIndex> {
+    layout.ranges().iter().flat_map(|range| range.clone().step_by(RUN_PAGES)).map(PageIndex)
 }
 
 /// A digest that is being made.
 struct Digest {
     checksum: crc32fast::Hasher,
     buffer: PageBuffer,
-    zeros: Vec<u8>,
+    /// That of a run of zeros alone.
+    zeros: crc32fast::Hasher,
 }
 
 impl Digest {
     fn new() -> Self {
         let buffer = PageBuffer::new(RUN_PAGES);
-        let zeros = vec![0; buffer.len()];
+        let mut zeros = crc32fast::Hasher::new();
+        zeros.update(&buffer);
         Self { checksum: crc32fast::Hasher::new(), buffer, zeros }
     }
 
     /// Adds a run, and gives whether anybody has touched it.
-    fn add(
-        &mut self,
-        memory: &dyn GuestMemory,
-        first: PageIndex,
-        count: u64,
-    ) -> Result<bool, MachineError> {
-        let length = usize::try_from(count * PAGE_SIZE)?;
-        if memory.is_untouched(first, count) {
-            self.checksum.update(&self.zeros[..length]);
+    fn add(&mut self, memory: &dyn GuestMemory, first: PageIndex) -> Result<bool, MachineError> {
+        if memory.is_untouched(first, RUN_PAGES as u64) {
+            // Combined, so that a large guest with little in it stands still no longer than a small one.
+            self.checksum.combine(&self.zeros);
             return Ok(false);
         }
-        memory.read_pages(first, &mut self.buffer[..length])?;
-        self.checksum.update(&self.buffer[..length]);
+        memory.read_pages(first, &mut self.buffer)?;
+        self.checksum.update(&self.buffer);
         Ok(true)
     }
 }
@@ -90,6 +83,49 @@ impl Digest {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Zeros but for the run in the middle. Whoever has it may know that the others were never touched.
+    struct Sparse {
+        layout: MemoryLayout,
+        knows: bool,
+    }
+
+    impl GuestMemory for Sparse {
+        fn layout(&self) -> &MemoryLayout {
+            &self.layout
+        }
+
+        fn read_pages(&self, first: PageIndex, buffer: &mut [u8]) -> Result<(), MachineError> {
+            assert!(first == PageIndex(64) || !self.knows, "untouched pages are not read");
+            buffer.fill(if first == PageIndex(64) { 7 } else { 0 });
+            Ok(())
+        }
+
+        fn is_untouched(&self, first: PageIndex, _: u64) -> bool {
+            self.knows && first != PageIndex(64)
+        }
+
+        fn write_pages(&self, _: PageIndex, _: &[u8]) -> Result<(), MachineError> {
+            unreachable!()
+        }
+
+        fn zero_pages(&self, _: PageIndex, _: u64) -> Result<(), MachineError> {
+            unreachable!()
+        }
+    }
+
+    #[test]
+    fn memory_that_nobody_touched_counts_as_zeros() {
+        let sparse = |knows| {
+            let layout = MemoryLayout::new(vec![0..192, 256..320]).unwrap();
+            digest(&Sparse { layout, knows }, b"state").unwrap()
+        };
+        let mut all = vec![0; 256 * 4096];
+        all[64 * 4096..128 * 4096].fill(7);
+        all.extend(b"state");
+        assert_eq!(sparse(true), crc32fast::hash(&all));
+        assert_eq!(sparse(false), crc32fast::hash(&all));
+    }
 
     const fn us(microseconds: u64) -> Duration {
         Duration::from_micros(microseconds)
@@ -112,7 +148,7 @@ mod tests {
     #[test]
     fn all_of_memory_is_in_runs_and_each_page_once() {
         let layout = MemoryLayout::new(vec![0..128, 192..320]).unwrap();
-        let pages = runs(&layout).flat_map(|(first, count)| first.0..first.0 + count);
+        let pages = runs(&layout).flat_map(|first| first.0..first.0 + RUN_PAGES as u64);
         assert!(pages.eq((0..128).chain(192..320)));
     }
 }
