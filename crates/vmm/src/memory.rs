@@ -1,7 +1,9 @@
 //! Guest memory: memfd-backed regions, with a bitmap of what the monitor itself writes.
 
+mod collapsing;
 mod filling;
 pub(crate) mod huge_pages;
+mod mapping;
 mod own_writes;
 mod pooled;
 mod shared;
@@ -17,13 +19,14 @@ use landfall_migrate::machine::{
     DirtySink, GuestMemory, LayoutError, MachineError, MemoryLayout, PageIndex,
 };
 use vm_memory::bitmap::Bitmap as _;
-use vm_memory::mmap::{MmapRegion, MmapRegionError};
+use vm_memory::mmap::{MmapRegion, MmapRegionBuilder, MmapRegionError};
 use vm_memory::{
     Bytes as _, FileOffset, GuestAddress, GuestMemoryBackend, GuestMemoryMmap, GuestMemoryRegion,
     GuestRegionMmap,
 };
 
 use self::filling::Filling;
+use self::mapping::Mapping;
 pub use self::own_writes::OwnWrites;
 pub use self::pooled::HugePageSize;
 pub use self::shared::SharedMemoryError;
@@ -135,7 +138,7 @@ impl GuestRam {
     ) -> Result<Self, MemoryError> {
         let files = regions.iter().filter_map(|region| region.file_offset());
         let is_pooled = files.map(FileOffset::file).any(pooled::is_pooled);
-        let filling = Filling::of(regions.len(), is_pooled);
+        let filling = Filling::of(regions.iter().map(|region| region.size()), is_pooled);
         let map = GuestMemoryMmap::from_regions(regions).map_err(MemoryError::Regions)?;
         Ok(Self { map, layout, size, filling, is_pooled })
     }
@@ -251,7 +254,7 @@ impl GuestRam {
     }
 
     /// Where nothing was written there are zeros already.
-    fn zero_pooled(&self, first: PageIndex, count: u64) -> Result<(), MemoryError> {
+    fn zero_written(&self, first: PageIndex, count: u64) -> Result<(), MemoryError> {
         for page in first.0..first.0 + count {
             let address = GuestAddress(PageIndex(page).address());
             let region = self.map.find_region(address);
@@ -272,6 +275,11 @@ impl GuestRam {
         Ok(())
     }
 
+    fn punch_up_to(&self, first: PageIndex, end: PageIndex) -> Result<(), MemoryError> {
+        let count = end.0.saturating_sub(first.0);
+        if count == 0 { Ok(()) } else { self.punch(first, count) }
+    }
+
     fn punch(&self, first: PageIndex, count: u64) -> Result<(), MemoryError> {
         let (file, offset, length) = self.behind(first, count)?;
         // SAFETY: a plain call on a descriptor that the region owns; it changes file contents, not memory safety:
@@ -286,6 +294,38 @@ impl GuestRam {
         };
         if result == 0 { Ok(()) } else { Err(MemoryError::Punch(std::io::Error::last_os_error())) }
     }
+}
+
+/// Pages that lie in the place of one huge page.
+#[derive(Clone, Copy, Debug)]
+struct Part {
+    first: PageIndex,
+    count: u64,
+}
+
+impl Part {
+    fn bytes(self) -> usize {
+        usize::try_from(self.count * PAGE_SIZE).unwrap_or(usize::MAX)
+    }
+
+    fn end(self) -> PageIndex {
+        self.first.offset(self.count)
+    }
+
+    fn is_whole(self) -> bool {
+        self.count == collapsing::PAGES
+    }
+}
+
+/// `count` pages from `first` on, by the huge page in whose place they lie.
+fn parts(first: PageIndex, count: u64) -> impl Iterator<Item = Part> {
+    let end = first.0 + count;
+    let mut at = first.0;
+    std::iter::from_fn(move || {
+        let place_ends = (at / collapsing::PAGES + 1) * collapsing::PAGES;
+        let first = std::mem::replace(&mut at, place_ends);
+        (first < end).then(|| Part { first: PageIndex(first), count: place_ends.min(end) - first })
+    })
 }
 
 /// Where the memory of a guest of `size` lies, in bytes and in pages: below and above the hole for devices.
@@ -326,14 +366,32 @@ fn region(
 fn mapped(range: &Range<u64>, file: File) -> Result<GuestRegionMmap<OwnWrites>, MemoryError> {
     let bytes = range.end - range.start;
     let size = usize::try_from(bytes).map_err(|_| MemoryError::Size(Bytes(bytes), Bytes(GRAIN)))?;
-    let is_pooled = pooled::is_pooled(&file);
-    let mapping =
-        MmapRegion::from_file(FileOffset::new(file, 0), size).map_err(MemoryError::Map)?;
-    if !is_pooled {
-        huge_pages::ask_for(&mapping);
-    }
-    GuestRegionMmap::new(mapping, GuestAddress(range.start))
+    let region = if pooled::is_pooled(&file) {
+        MmapRegion::from_file(FileOffset::new(file, 0), size).map_err(MemoryError::Map)?
+    } else {
+        let mapping = Mapping::of(&file, size)
+            .map_err(|error| MemoryError::Map(MmapRegionError::Mmap(error)))?;
+        let region = mapped_as(mapping, file, size)?;
+        huge_pages::ask_for(&region);
+        region
+    };
+    GuestRegionMmap::new(region, GuestAddress(range.start))
         .ok_or(MemoryError::Size(Bytes(bytes), Bytes(GRAIN)))
+}
+
+fn mapped_as(
+    mapping: Mapping,
+    file: File,
+    size: usize,
+) -> Result<MmapRegion<OwnWrites>, MemoryError> {
+    let address = mapping.address();
+    let builder = MmapRegionBuilder::new_with_bitmap(size, OwnWrites::in_mapping(size, mapping));
+    let builder = builder
+        .with_file_offset(FileOffset::new(file, 0))
+        .with_mmap_prot(Mapping::PROTECTION)
+        .with_mmap_flags(Mapping::FLAGS);
+    // SAFETY: it is a mapping of that size, which goes with the region's bitmap, and so not before the region.
+    unsafe { builder.with_raw_mmap_pointer(address) }.build().map_err(MemoryError::Map)
 }
 
 fn memfd(name: &CStr, size: u64, flags: libc::c_uint) -> std::io::Result<File> {
@@ -380,20 +438,34 @@ impl GuestMemory for GuestRam {
     }
 
     fn write_pages(&self, first: PageIndex, data: &[u8]) -> Result<(), MachineError> {
-        let address = self.checked(first, data.len())?;
-        if !self.fill(first, data)? {
-            self.map.write_slice(data, address)?;
+        self.checked(first, data.len())?;
+        let mut rest = data;
+        for part in parts(first, data.len() as u64 / PAGE_SIZE) {
+            let (data, after) = rest.split_at(part.bytes());
+            if !self.fill(part.first, data)? {
+                self.map.write_slice(data, GuestAddress(part.first.address()))?;
+            }
+            rest = after;
         }
         Ok(())
     }
 
-    /// Punches a hole into the memfd: pages that were never written are not even touched, others are given back.
+    /// Punches a hole into the memfd: pages that were never written are not even touched, others are given back. A huge page that is
+    /// not zeros as a whole is kept.
     fn zero_pages(&self, first: PageIndex, count: u64) -> Result<(), MachineError> {
+        self.checked(first, usize::try_from(count * PAGE_SIZE).unwrap_or(usize::MAX))?;
         if self.is_pooled {
-            self.checked(first, usize::try_from(count * PAGE_SIZE).unwrap_or(usize::MAX))?;
-            return Ok(self.zero_pooled(first, count)?);
+            return Ok(self.zero_written(first, count)?);
         }
-        Ok(self.punch(first, count)?)
+        let mut from = first;
+        for part in parts(first, count) {
+            if self.stays_huge(part) {
+                self.punch_up_to(from, part.first)?;
+                self.zero_written(part.first, part.count)?;
+                from = part.end();
+            }
+        }
+        Ok(self.punch_up_to(from, first.offset(count))?)
     }
 }
 

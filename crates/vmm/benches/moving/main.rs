@@ -11,6 +11,7 @@
 mod bare;
 mod content;
 mod engine;
+mod given;
 mod measured;
 mod source;
 
@@ -19,6 +20,7 @@ use landfall_migrate::options::EncodingChoice;
 
 use self::content::Content;
 use self::engine::Engine;
+use self::given::have_given;
 use self::measured::{Measured, median};
 use self::source::Source;
 
@@ -120,6 +122,7 @@ fn main() {
         let mut measured: Vec<Vec<Measured>> = cases.iter().map(|_| Vec::new()).collect();
         for _ in 0..rounds {
             for (case, runs) in cases.iter().zip(&mut measured) {
+                have_given(mebibytes);
                 runs.push((case.run)(&source));
             }
         }

@@ -1,7 +1,8 @@
 //! How pages get into memory that nobody has touched yet, as that of a guest is where it arrives.
 //!
 //! Copied through the mapping, each page stops at a fault, and the kernel fills it with zeros first. Written to the file they
-//! do neither, and are then mapped many at a time, so that the guest finds them as if they had been copied.
+//! do neither, and are then mapped many at a time, so that the guest finds them as if they had been copied. Best of all is where a
+//! huge page is to be had: it is taken when the first of its pages come, and they are copied.
 
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -14,7 +15,9 @@ use vm_memory::bitmap::Bitmap as _;
 use vm_memory::mmap::MmapRegion;
 use vm_memory::{GuestAddress, GuestMemoryBackend as _, GuestMemoryRegion as _};
 
-use super::{GuestRam, MemoryError, OwnWrites, huge_pages};
+use super::collapsing::Collapsing;
+use super::mapping::HUGE_PAGE;
+use super::{GuestRam, MemoryError, OwnWrites, Part, ZEROS, huge_pages};
 
 /// Fewer pages than these are copied sooner than two calls are made.
 const FEWEST: u64 = 16;
@@ -28,14 +31,15 @@ pub(super) struct Filling {
     /// The kernel maps pages in steps, as since Linux 5.14, the file can be written to, and huge pages are not to be had by
     /// touching alone.
     in_steps: AtomicBool,
+    collapsing: Collapsing,
 }
 
 impl Filling {
-    /// Of memory in so many regions, which has its pages already if they are those of the host's pool.
-    pub(super) fn of(regions: usize, is_pooled: bool) -> Self {
-        let turns = (0..regions).map(|_| Mutex::new(())).collect();
+    /// Of memory in regions of so many bytes, which has its pages already if they are those of the host's pool.
+    pub(super) fn of(regions: impl Iterator<Item = usize> + Clone, is_pooled: bool) -> Self {
+        let turns = regions.clone().map(|_| Mutex::new(())).collect();
         let in_steps = !is_pooled && !huge_pages::are_given_where_asked_for();
-        Self { turns, in_steps: AtomicBool::new(in_steps) }
+        Self { turns, in_steps: AtomicBool::new(in_steps), collapsing: Collapsing::of(regions) }
     }
 
     fn only_by_copying(&self, why: &io::Error) {
@@ -64,7 +68,10 @@ impl GuestRam {
         let Some((number, region)) = self.region_of(first) else { return Ok(false) };
         let inside = usize::try_from(first.address() - region.start_addr().0).unwrap_or(usize::MAX);
         let region: &MmapRegion<OwnWrites> = region;
-        if region.bitmap().has_any(inside, data.len()) {
+        if self.filling.collapsing.is_huge(number, inside)
+            || region.bitmap().has_any(inside, data.len())
+            || self.becomes_huge(number, region, inside, first)?
+        {
             return Ok(false);
         }
         let Some(turn) = self.filling.turns.get(number) else { return Ok(false) };
@@ -92,6 +99,38 @@ impl GuestRam {
         region.bitmap().mark_dirty(inside, data.len());
         self.map_pages(first, data.len(), Mapped::AsTheyAre)?;
         Ok(true)
+    }
+
+    /// Makes the huge page in whose place `page` lies, `inside` region `number`, if nothing was written there yet and the host has one.
+    fn becomes_huge(
+        &self,
+        number: usize,
+        region: &MmapRegion<OwnWrites>,
+        inside: usize,
+        page: PageIndex,
+    ) -> Result<bool, MemoryError> {
+        let collapsing = &self.filling.collapsing;
+        let begin = inside - inside % HUGE_PAGE;
+        let fits = begin + HUGE_PAGE <= region.size();
+        if !fits || !collapsing.is_tried() || region.bitmap().has_any(begin, HUGE_PAGE) {
+            return Ok(false);
+        }
+        // Where there is nothing at all the kernel makes none.
+        self.map_pages(page, ZEROS.len(), Mapped::WithZeros)?;
+        // SAFETY: `begin` is inside the region, and so is a huge page from there on; it stays mapped for as long as `self` lives.
+        Ok(unsafe { collapsing.collapse(number, begin, region.as_ptr().add(begin)) })
+    }
+
+    /// Whether the pages of `part` lie in a huge page of which others are to stay.
+    pub(super) fn stays_huge(&self, part: Part) -> bool {
+        let Some((number, region)) = self.region_of(part.first) else { return false };
+        let inside = usize::try_from(part.first.address() - region.start_addr().0);
+        let inside = inside.unwrap_or(usize::MAX);
+        let is_huge = self.filling.collapsing.is_huge(number, inside);
+        if is_huge && part.is_whole() {
+            self.filling.collapsing.forget(number, inside);
+        }
+        is_huge && !part.is_whole()
     }
 
     fn region_of(

@@ -45,7 +45,58 @@ fn faults_of_a_guest(ram: &GuestRam, first: u64, count: u64) -> i64 {
 fn memory(size: Bytes) -> GuestRam {
     let ram = GuestRam::new(size).unwrap();
     ram.filling.in_steps.store(true, Ordering::Relaxed);
+    ram.filling.collapsing.never();
     ram
+}
+
+/// Memory into which `data` was written at page 512 and which has got a huge page for it, where the host has some.
+fn huge_memory(data: &[u8]) -> Option<GuestRam> {
+    let ram = GuestRam::new(Bytes(8 << 20)).unwrap();
+    ram.filling.in_steps.store(true, Ordering::Relaxed);
+    ram.write_pages(PageIndex(512), data).unwrap();
+    let is_huge = ram.filling.collapsing.is_huge(0, 2 << 20);
+    if !is_huge {
+        eprintln!("this host gives no huge pages");
+    }
+    is_huge.then_some(ram)
+}
+
+#[test]
+fn the_first_pages_to_come_bring_a_huge_page() {
+    let data = pages(512);
+    let Some(ram) = huge_memory(&data[..64 * PAGE]) else { return };
+    assert_eq!(faults_of_a_guest(&ram, 512 + 64, 448), 0, "all others are there, too");
+    assert!(!ram.fill(PageIndex(600), &data[..64 * PAGE]).unwrap(), "they are copied");
+    ram.write_pages(PageIndex(512), &data).unwrap();
+    assert!(content(&ram, 512, 512) == data);
+    assert!(ram.is_untouched(PageIndex(0), 512) && ram.is_untouched(PageIndex(1024), 1024));
+}
+
+#[test]
+fn pages_from_one_place_to_the_next_make_both_huge() {
+    let data = pages(64);
+    let Some(ram) = huge_memory(&data) else { return };
+    ram.write_pages(PageIndex(1536 - 32), &data).unwrap();
+    assert!(ram.filling.collapsing.is_huge(0, 4 << 20));
+    assert!(ram.filling.collapsing.is_huge(0, 6 << 20));
+    assert!(content(&ram, 1536 - 32, 64) == data);
+    assert!(ram.is_untouched(PageIndex(0), 512));
+}
+
+#[test]
+fn a_huge_page_is_kept_until_all_of_it_is_zeros() {
+    let data = pages(512);
+    let Some(ram) = huge_memory(&data) else { return };
+    ram.zero_pages(PageIndex(500), 100).unwrap();
+    assert!(content(&ram, 512, 88).iter().all(|byte| *byte == 0));
+    assert!(content(&ram, 600, 424) == data[88 * PAGE..]);
+    assert_eq!(faults_of_a_guest(&ram, 512, 512), 0, "it is still huge");
+    assert!(ram.is_untouched(PageIndex(500), 12), "what lies before it was not touched");
+    ram.zero_pages(PageIndex(300), 1000).unwrap();
+    assert!(ram.is_untouched(PageIndex(0), 2048));
+    assert!(!ram.filling.collapsing.is_huge(0, 2 << 20));
+    ram.write_pages(PageIndex(512), &data).unwrap();
+    assert!(content(&ram, 512, 512) == data);
 }
 
 #[test]

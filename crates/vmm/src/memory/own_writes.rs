@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use landfall_converge::PAGE_SIZE;
 use vm_memory::bitmap::{Bitmap, NewBitmap, RefSlice, WithBitmapSlice};
 
+use super::mapping::Mapping;
+
 const PAGE: usize = 4096;
 const _: () = assert!(PAGE as u64 == PAGE_SIZE);
 
@@ -18,9 +20,16 @@ pub struct OwnWrites {
     words: Box<[AtomicU64]>,
     /// One bit for each of `words`, set after those in it.
     written: Box<[AtomicU64]>,
+    /// Where the region is, if it did not map itself: who has the region has its bitmap, and so this.
+    _mapping: Option<Mapping>,
 }
 
 impl OwnWrites {
+    /// Of a region of `len` bytes that lies in `mapping`.
+    pub(super) fn in_mapping(len: usize, mapping: Mapping) -> Self {
+        Self { _mapping: Some(mapping), ..Self::with_len(len) }
+    }
+
     /// Whether any of the pages of these bytes of the region was written.
     pub(super) fn has_any(&self, offset: usize, len: usize) -> bool {
         let Some((first, last)) = pages(offset, len) else { return false };
@@ -79,7 +88,7 @@ impl NewBitmap for OwnWrites {
     fn with_len(len: usize) -> Self {
         let none = |count: usize| (0..count).map(|_| AtomicU64::new(0)).collect();
         let words = len.div_ceil(PAGE).div_ceil(64);
-        Self { words: none(words), written: none(words.div_ceil(64)) }
+        Self { words: none(words), written: none(words.div_ceil(64)), _mapping: None }
     }
 }
 
