@@ -1,18 +1,17 @@
 //! A stream over TCP in which each side has shown who it is, and nobody else can look on.
 //!
 //! One thread reads while another writes, and neither waits for the other: the session is locked only while bytes are
-//! turned into others, never while the socket is waited for.
+//! turned into others and the socket takes or gives what it can at once, never while it is waited for.
 
 use std::io::{self, IoSlice, Read, Write};
 use std::net::TcpStream;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, recv, sendmsg};
 use rustls::{ClientConnection, Connection, Error, ServerConfig, ServerConnection};
 
 use crate::security::Client;
 
-/// What is read from the socket at once.
-const INCOMING: usize = 256 * 1024;
 /// What is encrypted before it is written to the socket: little enough to be in the processor's cache still.
 const OUTGOING: usize = 64 * 1024;
 
@@ -22,16 +21,39 @@ pub(crate) struct Tls {
     pub(crate) socket: TcpStream,
     session: Mutex<Connection>,
     reader: Mutex<Reader>,
-    /// Records on their way to the socket.
+    /// Records that the socket did not take at once.
     writer: Mutex<Vec<u8>>,
 }
 
+/// The socket, of which nobody waits for anything.
+struct AtOnce<'a>(&'a TcpStream);
+
+impl Read for AtOnce<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let (count, _) = recv(self.0, buffer, RecvFlags::DONTWAIT)?;
+        Ok(count)
+    }
+}
+
+impl Write for AtOnce<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.write_vectored(&[IoSlice::new(bytes)])
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        let mut none = SendAncillaryBuffer::new(&mut []);
+        Ok(sendmsg(self.0, slices, &mut none, flags)?)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[derive(Default)]
 struct Reader {
-    /// Records as they came, of which `taken..filled` are still to be decrypted.
-    incoming: Box<[u8]>,
-    taken: usize,
-    filled: usize,
-    /// Their content, read up to `at`.
+    /// Content for which nobody had room, read up to `at`.
     plain: Vec<u8>,
     at: usize,
     ended: bool,
@@ -62,7 +84,7 @@ impl Tls {
         }
         // What is written is taken away at once, however much it is.
         session.set_buffer_limit(None);
-        let mut reader = Reader::new();
+        let mut reader = Reader::default();
         // Content may have come right behind the hand-shake.
         reader.take_content(&mut session, &mut [])?;
         Ok(Self {
@@ -77,51 +99,56 @@ impl Tls {
         let mut reader = lock(&self.reader);
         loop {
             let mut count = reader.give(buffer);
-            if count < buffer.len() && reader.has_records() {
-                count += reader.decrypt(&mut lock(&self.session), &mut buffer[count..])?;
-            }
+            count += reader.decrypt(&self.session, &self.socket, &mut buffer[count..])?;
             if count > 0 || buffer.is_empty() || reader.ended {
                 return Ok(count);
             }
-            reader.fill(&self.socket)?;
+            // That there is something, or that it has ended, or that this has taken too long.
+            match self.socket.peek(&mut [0]) {
+                Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
+                _ => {}
+            }
         }
     }
 
     /// Writes all of `slices`, or fails.
     pub(crate) fn write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        let mut outgoing = lock(&self.writer);
+        let mut left = lock(&self.writer);
         let mut waiting = 0;
         for part in slices.iter().flat_map(|slice| slice.chunks(OUTGOING)) {
             lock(&self.session).writer().write_all(part)?;
             waiting += part.len();
             if waiting >= OUTGOING {
-                self.push(&mut outgoing)?;
+                self.push(&mut left)?;
                 waiting = 0;
             }
         }
-        self.push(&mut outgoing)?;
+        self.push(&mut left)?;
         Ok(slices.iter().map(|slice| slice.len()).sum())
     }
 
-    /// Writes the records that there are to the socket.
-    fn push(&self, outgoing: &mut Vec<u8>) -> io::Result<()> {
-        outgoing.clear();
+    /// Writes the records that there are to the socket: straight, as far as it takes them at once.
+    fn push(&self, left: &mut Vec<u8>) -> io::Result<()> {
+        left.clear();
         let mut session = lock(&self.session);
         // Also what the session itself wants to say: answers to what the reader has found.
         while session.wants_write() {
-            session.write_tls(outgoing)?;
+            match session.write_tls(&mut AtOnce(&self.socket)) {
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => return Err(error),
+            }
+        }
+        while session.wants_write() {
+            session.write_tls(left)?;
         }
         drop(session);
-        (&self.socket).write_all(outgoing)
+        (&self.socket).write_all(left)
     }
 }
 
 impl Reader {
-    fn new() -> Self {
-        let incoming = vec![0; INCOMING].into_boxed_slice();
-        Self { incoming, taken: 0, filled: 0, plain: Vec::new(), at: 0, ended: false }
-    }
-
     fn give(&mut self, buffer: &mut [u8]) -> usize {
         let count = buffer.len().min(self.plain.len() - self.at);
         buffer[..count].copy_from_slice(&self.plain[self.at..self.at + count]);
@@ -133,30 +160,24 @@ impl Reader {
         count
     }
 
-    fn fill(&mut self, mut socket: &TcpStream) -> io::Result<()> {
-        let count = loop {
-            match socket.read(&mut self.incoming) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                other => break other?,
-            }
-        };
-        (self.taken, self.filled) = (0, count);
-        self.ended = count == 0;
-        Ok(())
-    }
-
-    fn has_records(&self) -> bool {
-        self.taken < self.filled
-    }
-
-    /// Turns what has come into its content until `buffer` is full, and gives how much of it is; the session keeps the
+    /// Turns what `socket` has at once into its content until `buffer` is full, and gives how much of it is; the session keeps the
     /// beginning of a record that has not come whole.
-    fn decrypt(&mut self, session: &mut Connection, buffer: &mut [u8]) -> io::Result<usize> {
+    fn decrypt(
+        &mut self,
+        session: &Mutex<Connection>,
+        socket: &TcpStream,
+        buffer: &mut [u8],
+    ) -> io::Result<usize> {
         let mut count = 0;
-        while count < buffer.len() && self.has_records() {
-            let mut incoming = &self.incoming[self.taken..self.filled];
-            self.taken += session.read_tls(&mut incoming)?;
-            count += self.take_content(session, &mut buffer[count..])?;
+        while count < buffer.len() && !self.ended {
+            let mut session = lock(session);
+            match session.read_tls(&mut AtOnce(socket)) {
+                Ok(0) => self.ended = true,
+                Ok(_) => count += self.take_content(&mut session, &mut buffer[count..])?,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => return Err(error),
+            }
         }
         Ok(count)
     }

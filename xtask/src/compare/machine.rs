@@ -2,18 +2,23 @@
 
 use std::ffi::OsString;
 use std::fs::File;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use landfall_converge::{Bytes, PAGE_SIZE};
+use landfall_migrate::machine::{GuestMemory as _, PageIndex};
 use landfall_qmp::{Client, ClientError};
 use landfall_vmm::memory::GuestRam;
 
 const START_TIMEOUT: Duration = Duration::from_secs(30);
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(30);
 const RETRY: Duration = Duration::from_millis(10);
+/// Of another process's memory; a guest's is a multiple of it.
+const COPIED_AT_ONCE: usize = 2 << 20;
 
 /// A process with a monitor. Ended and reaped when dropped, and by the kernel when this program ends in any other way.
 #[derive(Debug)]
@@ -100,6 +105,24 @@ impl Machine {
         Ok(Duration::from_millis(ticks * 10))
     }
 
+    /// A copy of its guest's memory of `size`, where that is in no file but memory of the process itself.
+    pub(super) fn copy_of_own_memory(&self, size: Bytes) -> Result<GuestRam, String> {
+        let process = format!("/proc/{}", self.child.id());
+        let failed = |error: std::io::Error| format!("{process}: {error}");
+        let maps = std::fs::read_to_string(format!("{process}/maps")).map_err(failed)?;
+        let begin = maps.lines().find_map(|line| own_memory_of(size, line));
+        let begin = begin.ok_or_else(|| format!("no memory of {size} in {process}/maps"))?;
+        let memory = File::open(format!("{process}/mem")).map_err(failed)?;
+        let copy = GuestRam::new(size).map_err(|error| error.to_string())?;
+        let mut run = vec![0; COPIED_AT_ONCE];
+        for at in (0..size.0).step_by(run.len()) {
+            memory.read_exact_at(&mut run, begin + at).map_err(failed)?;
+            let first = PageIndex(at / PAGE_SIZE);
+            copy.write_pages(first, &run).map_err(|error| error.to_string())?;
+        }
+        Ok(copy)
+    }
+
     /// Where its guest's memory is found, once it has one.
     pub(super) fn memory(&self) -> MemoryOf {
         MemoryOf { descriptors: PathBuf::from(format!("/proc/{}/fd", self.child.id())) }
@@ -125,6 +148,16 @@ fn chain(error: &dyn std::error::Error) -> String {
     }
 }
 
+/// Where the memory begins that a line of /proc/PID/maps is about, if it is in no file, can be written to and has `size`.
+fn own_memory_of(size: Bytes, line: &str) -> Option<u64> {
+    let mut fields = line.split_whitespace();
+    let (from, to) = fields.next()?.split_once('-')?;
+    let [from, to] = [from, to].map(|address| u64::from_str_radix(address, 16).ok());
+    let (from, to) = (from?, to?);
+    let is_own = fields.next() == Some("rw-p") && fields.nth(2) == Some("0");
+    (is_own && to - from == size.0).then_some(from)
+}
+
 /// The memory of another process's guest: an unnamed file, found among its descriptors.
 #[derive(Debug)]
 pub(super) struct MemoryOf {
@@ -144,5 +177,27 @@ impl MemoryOf {
         let file = File::options().read(true).write(true).open(guest).ok()?;
         // Until it has its size, it is not ready.
         GuestRam::of_file(file).ok().map(Arc::new)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_of_a_process_is_found_by_its_size_and_is_in_no_file() {
+        let found = |line| own_memory_of(Bytes(2 << 20), line);
+        assert_eq!(
+            found("7f0000200000-7f0000400000 rw-p 00000000 00:00 0 "),
+            Some(0x7f00_0020_0000)
+        );
+        for other in [
+            "7f0000200000-7f0000600000 rw-p 00000000 00:00 0",
+            "7f0000200000-7f0000400000 r--p 00000000 00:00 0",
+            "7f0000200000-7f0000400000 rw-s 00000000 00:01 1234 /memfd:ram (deleted)",
+            "",
+        ] {
+            assert_eq!(found(other), None, "{other}");
+        }
     }
 }

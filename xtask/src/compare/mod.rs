@@ -10,6 +10,7 @@ mod machine;
 mod measure;
 mod page;
 mod prediction;
+mod reporting;
 mod result;
 mod row;
 mod speed;
@@ -155,6 +156,10 @@ fn compare_into(workspace: &Workspace, args: &CompareArgs, out: &Path) -> Result
     if let Err(missing) = &qemu {
         eprintln!("{missing}");
         notes.push(missing.clone());
+    }
+    if let Some(note) = reporting::note() {
+        eprintln!("{note}");
+        notes.push(note);
     }
     let ticks_per_second = kvm::tsc_frequency().map_err(|error| error.to_string())?;
     let host = Host::of_this(qemu.ok(), ticks_per_second);

@@ -57,7 +57,7 @@ impl Ends {
         let start = |role, incoming: Option<&str>| {
             let socket = folder.join(role);
             let arguments = match engine {
-                Engine::Qemu => qemu_arguments(setting, &socket, incoming),
+                Engine::Qemu => qemu_arguments(setting, &socket, incoming, QemuMemory::File),
                 Engine::Landfall => landfall_arguments(setting, &socket, incoming),
             };
             Machine::start(role, &link.command(program), &arguments, &socket)
@@ -130,13 +130,26 @@ impl Drop for Steering {
     }
 }
 
+/// What QEMU has its guest's memory in.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum QemuMemory {
+    /// A file that others can look at.
+    File,
+    /// What it takes where nothing is asked for: memory of its own, in huge pages where the kernel has some.
+    Own,
+}
+
 pub(super) fn qemu_arguments(
     setting: &Setting<'_>,
     socket: &Path,
     incoming: Option<&str>,
+    memory: QemuMemory,
 ) -> Vec<String> {
     let megabytes = setting.memory.0 >> 20;
-    let memory = format!("memory-backend-memfd,id=ram,size={megabytes}M,share=on");
+    let memory = match memory {
+        QemuMemory::File => format!("memory-backend-memfd,id=ram,size={megabytes}M,share=on"),
+        QemuMemory::Own => format!("memory-backend-ram,id=ram,size={megabytes}M"),
+    };
     let kernel = setting.elf.display().to_string();
     let mut arguments: Vec<String> = [
         "-accel",

@@ -11,7 +11,6 @@
 mod bare;
 mod content;
 mod engine;
-mod given;
 mod measured;
 mod source;
 
@@ -20,7 +19,6 @@ use landfall_migrate::options::EncodingChoice;
 
 use self::content::Content;
 use self::engine::Engine;
-use self::given::have_given;
 use self::measured::{Measured, median};
 use self::source::Source;
 
@@ -122,7 +120,6 @@ fn main() {
         let mut measured: Vec<Vec<Measured>> = cases.iter().map(|_| Vec::new()).collect();
         for _ in 0..rounds {
             for (case, runs) in cases.iter().zip(&mut measured) {
-                have_given(mebibytes);
                 runs.push((case.run)(&source));
             }
         }

@@ -15,7 +15,7 @@ use vm_memory::bitmap::Bitmap as _;
 use vm_memory::mmap::MmapRegion;
 use vm_memory::{GuestAddress, GuestMemoryBackend as _, GuestMemoryRegion as _};
 
-use super::collapsing::Collapsing;
+use super::collapsing::{Collapsing, processor_time};
 use super::mapping::HUGE_PAGE;
 use super::{GuestRam, MemoryError, OwnWrites, Part, ZEROS, huge_pages};
 
@@ -83,6 +83,7 @@ impl GuestRam {
                 return Ok(false);
             }
         };
+        let began = processor_time();
         let (file, offset, _) = self.behind(first, count)?;
         let written = file.file().write_all_at(data, offset.unsigned_abs());
         drop(turn);
@@ -98,6 +99,7 @@ impl GuestRam {
         }
         region.bitmap().mark_dirty(inside, data.len());
         self.map_pages(first, data.len(), Mapped::AsTheyAre)?;
+        self.filling.collapsing.filled_without(count, processor_time().saturating_sub(began));
         Ok(true)
     }
 
@@ -112,7 +114,7 @@ impl GuestRam {
         let collapsing = &self.filling.collapsing;
         let begin = inside - inside % HUGE_PAGE;
         let fits = begin + HUGE_PAGE <= region.size();
-        if !fits || !collapsing.is_tried() || region.bitmap().has_any(begin, HUGE_PAGE) {
+        if !fits || region.bitmap().has_any(begin, HUGE_PAGE) || !collapsing.is_worth_it() {
             return Ok(false);
         }
         // Where there is nothing at all the kernel makes none.

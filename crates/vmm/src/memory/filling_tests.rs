@@ -1,4 +1,5 @@
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
 use landfall_converge::Bytes;
 use landfall_migrate::machine::GuestMemory as _;
@@ -53,6 +54,8 @@ fn memory(size: Bytes) -> GuestRam {
 fn huge_memory(data: &[u8]) -> Option<GuestRam> {
     let ram = GuestRam::new(Bytes(8 << 20)).unwrap();
     ram.filling.in_steps.store(true, Ordering::Relaxed);
+    // However slowly this host gives them.
+    ram.filling.collapsing.filled_without(1, Duration::from_secs(1));
     ram.write_pages(PageIndex(512), data).unwrap();
     let is_huge = ram.filling.collapsing.is_huge(0, 2 << 20);
     if !is_huge {

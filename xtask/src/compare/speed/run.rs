@@ -14,7 +14,7 @@ use serde::Serialize;
 use super::super::contender::Engine;
 use super::super::machine::Machine;
 use super::super::measure::{Setting, follow, warm_up};
-use super::super::start;
+use super::super::start::{self, QemuMemory};
 use super::content::Content;
 use super::mover::Mover;
 
@@ -70,7 +70,10 @@ pub(super) fn moved(
         return Err(format!("it has not arrived in {} s", setting.time_limit.as_secs()));
     }
     let processor = source.processor_time()? + destination.processor_time()?;
-    let arrived = arrived(&destination)?;
+    let arrived = match mover.engine {
+        Engine::Qemu => Arc::new(destination.copy_of_own_memory(setting.memory)?),
+        Engine::Landfall => arrived(&destination)?,
+    };
     same(&memory, &arrived, first)?;
     Ok(Moved {
         total_ms: told.total_ms,
@@ -90,8 +93,10 @@ fn started(
     let socket = folder.join(role);
     let (program, arguments) = match mover.engine {
         Engine::Qemu => {
+            // What fills the source's memory looks at it as a file. Where it arrives QEMU is to do as well as it can.
+            let memory = incoming.map_or(QemuMemory::File, |_| QemuMemory::Own);
             let incoming = incoming.map(|_| "defer");
-            (Path::new(start::QEMU), start::qemu_arguments(setting, &socket, incoming))
+            (Path::new(start::QEMU), start::qemu_arguments(setting, &socket, incoming, memory))
         }
         Engine::Landfall => {
             (setting.landfall, start::landfall_arguments(setting, &socket, incoming))
