@@ -9,6 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use landfall_converge::Bytes;
+use landfall_vmm::probe::CODE_ADDRESS;
 
 pub(crate) const LANDFALL: &str = env!("CARGO_BIN_EXE_landfall");
 /// Where the guest's program and what it works with end.
@@ -54,20 +55,22 @@ impl Machine {
         assert_eq!(left, 0, "the guest has less memory than is to be filled");
     }
 
-    /// The files that the guest's memory is in: below the hole for devices, and above.
+    /// The files that the guest's memory is in: that with its program, below the hole for devices, and then the one above.
     fn memory(&self) -> Vec<File> {
         let folder = format!("/proc/{}/fd", self.0.id());
-        let mut files: Vec<_> =
-            std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-        files.sort_by_key(|path| {
-            path.file_name().and_then(|name| name.to_str()?.parse::<u32>().ok())
-        });
         let is_memory = |path: &PathBuf| {
             std::fs::read_link(path)
                 .is_ok_and(|link| link.to_string_lossy().contains("memfd:landfall-guest"))
         };
-        let files = files.into_iter().filter(is_memory);
-        files.map(|path| File::options().write(true).open(path).unwrap()).collect()
+        let paths = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        let open = |path| File::options().read(true).write(true).open(path).unwrap();
+        let mut files: Vec<_> = paths.filter(is_memory).map(open).collect();
+        files.sort_by_key(|file| {
+            let mut code = [0; 64];
+            file.read_exact_at(&mut code, CODE_ADDRESS).unwrap();
+            code == [0; 64]
+        });
+        files
     }
 
     /// What the process has beside guest memory, in KiB.
