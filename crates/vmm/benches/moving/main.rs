@@ -105,9 +105,11 @@ fn main() {
     let numbers: Vec<u64> = std::env::args().filter_map(|argument| argument.parse().ok()).collect();
     let mebibytes = numbers.first().copied().unwrap_or(1024);
     let rounds = numbers.get(1).copied().unwrap_or(5);
-    // What a case's name must hold to be measured; all are, if nothing is said.
+    // The name of a case, or what the names of some hold; all are measured if nothing is said.
     let wanted = std::env::var("CASES").unwrap_or_default();
-    let cases: Vec<_> = CASES.iter().filter(|case| case.name.contains(&wanted)).collect();
+    let is_one = CASES.iter().any(|case| case.name == wanted);
+    let is_wanted = |name: &str| if is_one { name == wanted } else { name.contains(&wanted) };
+    let cases: Vec<_> = CASES.iter().filter(|case| is_wanted(case.name)).collect();
     println!("{mebibytes} MiB, medians of {rounds} by turns");
     println!("{:<26} {:>9} {:>12} {:>14}", "", "GB/s", "sent/memory", "CPU s a GiB");
     for content in Content::ALL {

@@ -70,7 +70,7 @@ impl GuestRam {
         let region: &MmapRegion<OwnWrites> = region;
         if self.filling.collapsing.is_huge(number, inside)
             || region.bitmap().has_any(inside, data.len())
-            || self.becomes_huge(number, region, inside, first)?
+            || self.becomes_huge(number, region, inside, first, data)?
         {
             return Ok(false);
         }
@@ -103,13 +103,14 @@ impl GuestRam {
         Ok(true)
     }
 
-    /// Makes the huge page in whose place `page` lies, `inside` region `number`, if nothing was written there yet and the host has one.
+    /// Makes the huge page in whose place `first` lies, `inside` region `number`, if nothing was written there yet and the host has one.
     fn becomes_huge(
         &self,
         number: usize,
         region: &MmapRegion<OwnWrites>,
         inside: usize,
-        page: PageIndex,
+        first: PageIndex,
+        data: &[u8],
     ) -> Result<bool, MemoryError> {
         let collapsing = &self.filling.collapsing;
         let begin = inside - inside % HUGE_PAGE;
@@ -117,8 +118,11 @@ impl GuestRam {
         if !fits || region.bitmap().has_any(begin, HUGE_PAGE) || !collapsing.is_worth_it() {
             return Ok(false);
         }
-        // Where there is nothing at all the kernel makes none.
-        self.map_pages(page, ZEROS.len(), Mapped::WithZeros)?;
+        // Where there is nothing at all the kernel makes none. Written to the file, as what is mapped would have to be unmapped.
+        let (file, offset, _) = self.behind(first, 1)?;
+        file.file()
+            .write_all_at(&data[..ZEROS.len()], offset.unsigned_abs())
+            .map_err(MemoryError::Fill)?;
         // SAFETY: `begin` is inside the region, and so is a huge page from there on; it stays mapped for as long as `self` lives.
         Ok(unsafe { collapsing.collapse(number, begin, region.as_ptr().add(begin)) })
     }
