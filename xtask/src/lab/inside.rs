@@ -3,6 +3,7 @@
 mod boot;
 mod connection;
 mod devices;
+mod greeting;
 mod holding;
 mod host;
 mod killing;
@@ -32,6 +33,7 @@ pub(crate) fn lab_inside(words: &[String]) -> ExitCode {
         ["serve"] => service::serve(),
         ["at", address, command @ ..] => return service::run_at(address, command),
         ["quit", socket] => quit(Path::new(socket)),
+        ["greeted", address] => greeting::die_when_greeted(address),
         ["hold", disk] => holding::hold(Path::new(disk)),
         _ => Err("this is what a lab machine says to itself; see `cargo xtask lab`".to_owned()),
     };

@@ -1,7 +1,6 @@
 //! A destination that dies costs the guest nothing, in whichever phase it dies.
 
 use std::io::{BufRead, BufReader};
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Stdio};
 use std::sync::mpsc::{Sender, channel};
@@ -12,6 +11,7 @@ use landfall_vmm::devices::{Disk, DiskChoice, DiskError};
 use serde_json::Value;
 
 use super::boot::DISK;
+use super::greeting::Mortal;
 use super::holding::HELD;
 use super::host::{Host, LANDFALL, Process};
 use super::moving::{FAST_LINK, address, migrate, wait_for_guest, while_migrating};
@@ -58,23 +58,18 @@ impl Phase {
     }
 }
 
-/// Connects the guest in `process` to a destination that ends without a word.
+/// Connects the guest in `process` to a destination that ends without a word once it was greeted.
 pub(super) fn end_destination_without_a_word(
     host: &mut Host,
     process: &Process,
+    to: Place,
     number: u16,
 ) -> Result<(), String> {
-    let uri = address(process.place, process.place, number);
-    let listener = TcpListener::bind(uri.trim_start_matches("tcp:"));
-    let listener = listener.map_err(|error| error.to_string())?;
-    let report = thread::scope(|scope| {
-        let migration = scope.spawn(|| migrate(process, &uri, &FAST_LINK));
-        // It has sent its greeting, and waits for the answer.
-        let greeted = listener.accept().and_then(|(stream, _)| stream.peek(&mut [0]));
-        greeted.map_err(|error| error.to_string())?;
-        drop(listener);
-        migration.join().map_err(|_| "the migration panicked".to_owned())?
-    });
+    let uri = address(process.place, to, number);
+    let (_, listens_at) = uri.split_once(':').ok_or("an address without a scheme")?;
+    let destination = Mortal::at(to, listens_at).map_err(|error| host.telling(error))?;
+    let report = migrate(process, &uri, &FAST_LINK);
+    destination.has_died().map_err(|error| host.telling(error))?;
     has_failed(host, report, "connecting", |passes| passes == 0)
 }
 

@@ -27,7 +27,7 @@ pub(in crate::lab) struct Trial {
 pub(in crate::lab) const TRIALS: &[Trial] = &[
     Trial {
         name: "hosts",
-        about: "Linux works through four failed migrations to another lab machine, and ten to and fro",
+        about: "Linux works through five failed migrations to another lab machine, and ten to and fro",
         hosts: 2,
         run: between_hosts,
     },
@@ -92,7 +92,7 @@ fn outrun(host: &mut Host, to: Place, pages: Pages) -> Result<(), String> {
 fn work(host: &mut Host) -> Result<(), String> {
     let mut life = Life::begun(host)?;
     give_up_memory(&life.process).map_err(|error| host.telling(error))?;
-    life.destination_ended_without_a_word(host)?;
+    life.destination_ended_without_a_word(host, Place::Here)?;
     let mut life = life.destination_killed(host, Place::Here)?;
     life.moved(host, &ROUND)?;
     has_given_up_memory(&life.process).map_err(|error| host.telling(error))?;
@@ -104,7 +104,8 @@ fn work(host: &mut Host) -> Result<(), String> {
 
 /// One guest life on two hosts.
 fn between_hosts(host: &mut Host) -> Result<(), String> {
-    let life = Life::begun(host)?;
+    let mut life = Life::begun(host)?;
+    life.destination_ended_without_a_word(host, Place::There)?;
     let mut life = life.destination_killed(host, Place::There)?;
     life.moved(host, TO_AND_FRO.as_flattened())?;
     life.ended(host)
@@ -133,9 +134,13 @@ impl Life {
         self.connection.flows().map_err(|error| host.telling(error))
     }
 
-    fn destination_ended_without_a_word(&mut self, host: &mut Host) -> Result<(), String> {
+    fn destination_ended_without_a_word(
+        &mut self,
+        host: &mut Host,
+        to: Place,
+    ) -> Result<(), String> {
         self.migrations += 1;
-        end_destination_without_a_word(host, &self.process, self.migrations)?;
+        end_destination_without_a_word(host, &self.process, to, self.migrations)?;
         self.goes_on(host)
     }
 
