@@ -91,27 +91,47 @@ pub(crate) fn fresh(source: &Source, channels: usize) -> Measured {
     })
 }
 
-/// Over one connection of TLS.
-pub(crate) fn tls(source: &Source) -> Measured {
+/// Over `channels` connections of TLS.
+pub(crate) fn tls(source: &Source, channels: usize) -> Measured {
     let (_folder, identity) = identity();
-    let bytes = source.memory.size().0;
-    measure(|| encrypted(source, &identity, |from| read_all(from, bytes)))
+    let pieces = pieces(&source.memory);
+    measure(|| {
+        thread::scope(|scope| {
+            for pieces in pieces.chunks(pieces.len().div_ceil(channels)) {
+                let bytes = pieces.len() as u64 * PIECE as u64;
+                let identity = &identity;
+                scope.spawn(move || {
+                    encrypted(&source.memory, pieces, identity, |from| read_all(from, bytes));
+                });
+            }
+        });
+        source.memory.size().0
+    })
 }
 
 /// Over one connection of TLS, into memory that was never touched.
 pub(crate) fn fresh_tls(source: &Source) -> Measured {
     let (_folder, identity) = identity();
     let memory = GuestRam::new(source.memory.size()).unwrap();
-    measure(|| encrypted(source, &identity, |from| fill(&memory, from)))
+    let pieces = pieces(&source.memory);
+    measure(|| {
+        encrypted(&source.memory, &pieces, &identity, |from| fill(&memory, from));
+        source.memory.size().0
+    })
 }
 
 type Encrypted = StreamOwned<ServerConnection, TcpStream>;
 
-fn encrypted(source: &Source, identity: &Identity, read: impl Fn(&mut Encrypted) + Sync) -> u64 {
+/// Writes these pieces of `memory` over one connection, at whose other end is who reads them.
+fn encrypted(
+    memory: &GuestRam,
+    pieces: &[GuestAddress],
+    identity: &Identity,
+    read: impl FnOnce(&mut Encrypted) + Send,
+) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let to = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let (client, server) = (identity.client_config(), identity.server_config());
-    let read = &read;
     thread::scope(|scope| {
         scope.spawn(move || {
             let session = ServerConnection::new(server).unwrap();
@@ -120,8 +140,7 @@ fn encrypted(source: &Source, identity: &Identity, read: impl Fn(&mut Encrypted)
         scope.spawn(move || {
             let session = ClientConnection::new(client, name_in("localhost").unwrap());
             let mut to = StreamOwned::new(session.unwrap(), to);
-            write_all(&mut to, &source.memory, &pieces(&source.memory));
+            write_all(&mut to, memory, pieces);
         });
     });
-    source.memory.size().0
 }

@@ -49,12 +49,22 @@ const CASES: &[Case] = &[
         content: Content::Noise,
         run: |it| Engine { channels: 4, ..PLAIN }.run(it),
     },
-    Case { name: "noise, bare sender, TLS", content: Content::Noise, run: bare::tls },
+    Case { name: "noise, bare sender, TLS", content: Content::Noise, run: |it| bare::tls(it, 1) },
     Case { name: "noise, bare, fresh, TLS", content: Content::Noise, run: bare::fresh_tls },
     Case {
         name: "noise, TLS",
         content: Content::Noise,
         run: |it| Engine { tls: true, ..PLAIN }.run(it),
+    },
+    Case {
+        name: "noise, bare sender, TLS, 2",
+        content: Content::Noise,
+        run: |it| bare::tls(it, 2),
+    },
+    Case {
+        name: "noise, TLS, 2 channels",
+        content: Content::Noise,
+        run: |it| Engine { tls: true, channels: 2, ..PLAIN }.run(it),
     },
     Case { name: "zeros, written once", content: Content::Zeros, run: |it| PLAIN.run(it) },
     Case { name: "zeros, never touched", content: Content::Untouched, run: |it| PLAIN.run(it) },
