@@ -26,7 +26,7 @@ pub(crate) enum FollowError {
     #[error("detached on request while it was being cancelled")]
     Detached,
     /// The migration ended without a report.
-    #[error("it ended with the status {status:?} and without a report{}", error_desc.as_deref().map(|text| format!(": {text}")).unwrap_or_default())]
+    #[error("it ended with the status {status:?} and without a report{}; ask the machine itself whether its guest runs there (landfall status)", error_desc.as_deref().map(|text| format!(": {text}")).unwrap_or_default())]
     NoReport { status: MigrationStatus, error_desc: Option<String> },
     /// The report has another shape.
     #[error(
