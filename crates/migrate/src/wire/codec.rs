@@ -22,6 +22,8 @@ use super::tag::{MAX_REASON_BYTES, Tag};
 use crate::machine::PageIndex;
 
 const MAGIC: [u8; 4] = *b"LNDF";
+/// How one who expects TLS begins to complain.
+const TLS_ALERT: [u8; 2] = [21, 3];
 /// Bytes of a frame before its payload.
 pub const HEADER_BYTES: usize = 16;
 const CHECKED_HEADER_BYTES: usize = 12;
@@ -46,6 +48,9 @@ pub enum WireError {
     /// It does not speak this protocol.
     #[error("the other side does not speak Landfall's migration protocol")]
     Magic,
+    /// It wants to be spoken to over TLS.
+    #[error("the other side wants TLS; give this side an identity, too")]
+    WantsTls,
     /// A message that this version does not know.
     #[error("a message of unknown kind {0} arrived")]
     Tag(u16),
@@ -258,6 +263,14 @@ fn read_header(from: &mut impl Read, header: &mut [u8; HEADER_BYTES]) -> Result<
             Err(error) => return Err(error.into()),
         }
     };
+    // Looked at before the rest is waited for: a few words of something else need not be as many bytes.
+    let begin = &header[..first.min(MAGIC.len())];
+    if begin.starts_with(&TLS_ALERT) {
+        return Err(WireError::WantsTls);
+    }
+    if !MAGIC.starts_with(begin) {
+        return Err(WireError::Magic);
+    }
     Ok(from.read_exact(&mut header[first..])?)
 }
 

@@ -241,6 +241,9 @@ fn contents_that_cannot_be_are_refused_although_the_checksum_is_right() {
 #[test]
 fn a_frame_of_another_protocol_or_of_a_later_version_is_refused() {
     assert!(matches!(decoded(b"GET / HTTP/1.1\r\n\r\n"), Err(WireError::Magic)));
+    assert!(matches!(decoded(b"220 hello\r\n"), Err(WireError::Magic)));
+    assert!(matches!(decoded(&[21, 3, 3, 0, 2, 2, 40]), Err(WireError::WantsTls)));
+    assert!(matches!(decoded(b"LNDF"), Err(WireError::Io(_))));
     assert!(matches!(decoded(&frame(18, 0, &[])), Err(WireError::Tag(18))));
     assert!(matches!(decoded(&frame(0, 0, &[])), Err(WireError::Tag(0))));
     assert!(matches!(decoded(&frame(4, 1, &[])), Err(WireError::Malformed(_))));
