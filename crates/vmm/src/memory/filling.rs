@@ -84,18 +84,10 @@ impl GuestRam {
             }
         };
         let began = processor_time();
-        let (file, offset, _) = self.behind(first, count)?;
-        let written = file.file().write_all_at(data, offset.unsigned_abs());
+        let written = self.write_to_file(first, data)?;
         drop(turn);
-        if let Err(error) = written {
-            return match error.raw_os_error() {
-                Some(libc::ENOMEM | libc::ENOSPC) => Err(MemoryError::Fill(error)),
-                // Huge pages, for one, cannot be written to in this way.
-                _ => {
-                    self.filling.only_by_copying(&error);
-                    Ok(false)
-                }
-            };
+        if !written {
+            return Ok(false);
         }
         region.bitmap().mark_dirty(inside, data.len());
         self.map_pages(first, data.len(), Mapped::AsTheyAre)?;
@@ -119,12 +111,27 @@ impl GuestRam {
             return Ok(false);
         }
         // Where there is nothing at all the kernel makes none. Written to the file, as what is mapped would have to be unmapped.
-        let (file, offset, _) = self.behind(first, 1)?;
-        file.file()
-            .write_all_at(&data[..ZEROS.len()], offset.unsigned_abs())
-            .map_err(MemoryError::Fill)?;
+        if !self.write_to_file(first, &data[..ZEROS.len()])? {
+            return Ok(false);
+        }
         // SAFETY: `begin` is inside the region, and so is a huge page from there on; it stays mapped for as long as `self` lives.
         Ok(unsafe { collapsing.collapse(number, begin, region.as_ptr().add(begin)) })
+    }
+
+    /// Gives whether the file can be written to.
+    fn write_to_file(&self, first: PageIndex, data: &[u8]) -> Result<bool, MemoryError> {
+        let (file, offset, _) = self.behind(first, data.len() as u64 / PAGE_SIZE)?;
+        let Err(error) = file.file().write_all_at(data, offset.unsigned_abs()) else {
+            return Ok(true);
+        };
+        match error.raw_os_error() {
+            Some(libc::ENOMEM | libc::ENOSPC) => Err(MemoryError::Fill(error)),
+            // Huge pages, for one, cannot be written to in this way.
+            _ => {
+                self.filling.only_by_copying(&error);
+                Ok(false)
+            }
+        }
     }
 
     /// Whether the pages of `part` lie in a huge page of which others are to stay.
