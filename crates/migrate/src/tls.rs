@@ -7,6 +7,7 @@ use std::io::{self, IoSlice, Read, Write};
 use std::net::TcpStream;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use rustix::io::retry_on_intr;
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, recv, sendmsg};
 use rustls::{ClientConnection, Connection, Error, ServerConfig, ServerConnection};
 
@@ -30,7 +31,7 @@ struct AtOnce<'a>(&'a TcpStream);
 
 impl Read for AtOnce<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let (count, _) = recv(self.0, buffer, RecvFlags::DONTWAIT)?;
+        let (count, _) = retry_on_intr(|| recv(self.0, &mut *buffer, RecvFlags::DONTWAIT))?;
         Ok(count)
     }
 }
@@ -43,7 +44,7 @@ impl Write for AtOnce<'_> {
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
         let mut none = SendAncillaryBuffer::new(&mut []);
-        Ok(sendmsg(self.0, slices, &mut none, flags)?)
+        Ok(retry_on_intr(|| sendmsg(self.0, slices, &mut none, flags))?)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -104,9 +105,10 @@ impl Tls {
                 return Ok(count);
             }
             // That there is something, or that it has ended, or that this has taken too long.
-            match self.socket.peek(&mut [0]) {
-                Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
-                _ => {}
+            if let Err(error) = self.socket.peek(&mut [0])
+                && error.kind() != io::ErrorKind::Interrupted
+            {
+                return Err(error);
             }
         }
     }
@@ -135,7 +137,6 @@ impl Tls {
         while session.wants_write() {
             match session.write_tls(&mut AtOnce(&self.socket)) {
                 Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) => return Err(error),
             }
@@ -174,7 +175,6 @@ impl Reader {
             match session.read_tls(&mut AtOnce(socket)) {
                 Ok(0) => self.ended = true,
                 Ok(_) => count += self.take_content(&mut session, &mut buffer[count..])?,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) => return Err(error),
             }

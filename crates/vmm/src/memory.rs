@@ -34,11 +34,12 @@ pub use self::shared::SharedMemoryError;
 /// Where the hole for devices begins on a PC; memory beyond it continues at 4 GiB.
 const HOLE_START: u64 = 3 << 30;
 const HOLE_END: u64 = 4 << 30;
+const PAGE: usize = 4096;
+const _: () = assert!(PAGE as u64 == PAGE_SIZE);
 /// A page that is empty.
-const ZEROS: [u8; 4096] = [0; 4096];
-const _: () = assert!(ZEROS.len() as u64 == PAGE_SIZE);
+const ZEROS: [u8; PAGE] = [0; PAGE];
 /// The grain of a memory size: a huge page, so that layouts align with words of bitmaps and with page tables.
-const GRAIN: u64 = 2 << 20;
+const GRAIN: u64 = mapping::HUGE_PAGE as u64;
 
 /// Why guest memory could not be had.
 #[derive(Debug, thiserror::Error)]
@@ -243,26 +244,29 @@ impl GuestRam {
         }
         self.punch(first, count)?;
         // Only now: who reads a page that is noted finds what it has become.
-        let address = GuestAddress(first.address());
-        if let Some(region) = self.map.find_region(address) {
-            let bytes = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
-            let offset = bytes(address.0 - region.start_addr().0);
-            let region: &MmapRegion<OwnWrites> = region;
-            region.bitmap().mark_dirty(offset, bytes(count * PAGE_SIZE));
+        if let Some((_, region, inside)) = self.place_of(first) {
+            region.bitmap().mark_dirty(inside, size(count * PAGE_SIZE));
         }
         Ok(())
+    }
+
+    /// The region in which the page lies, its number, and the byte at which it has the page.
+    fn place_of(&self, page: PageIndex) -> Option<(usize, &MmapRegion<OwnWrites>, usize)> {
+        let address = GuestAddress(page.address());
+        let mut regions = self.map.iter().enumerate();
+        let (number, region) = regions
+            .find(|(_, region)| (region.start_addr()..=region.last_addr()).contains(&address))?;
+        Some((number, region, size(address.0 - region.start_addr().0)))
     }
 
     /// Where nothing was written there are zeros already.
     fn zero_written(&self, first: PageIndex, count: u64) -> Result<(), MemoryError> {
         for page in first.0..first.0 + count {
-            let address = GuestAddress(PageIndex(page).address());
-            let region = self.map.find_region(address);
-            let region = region.ok_or(MemoryError::Outside { first: page, count: 1 })?;
-            let at = usize::try_from(address.0 - region.start_addr().0).unwrap_or(usize::MAX);
-            let mapping: &MmapRegion<OwnWrites> = region;
-            if mapping.bitmap().has_any(at, ZEROS.len()) {
-                self.write_zeros(PageIndex(page), 1)?;
+            let page = PageIndex(page);
+            let (_, region, inside) =
+                self.place_of(page).ok_or(MemoryError::Outside { first: page.0, count: 1 })?;
+            if region.bitmap().has_any(inside, PAGE) {
+                self.write_zeros(page, 1)?;
             }
         }
         Ok(())
@@ -270,7 +274,7 @@ impl GuestRam {
 
     fn write_zeros(&self, first: PageIndex, count: u64) -> Result<(), MemoryError> {
         for page in first.0..first.0 + count {
-            self.map.write_slice(&ZEROS, self.checked(PageIndex(page), ZEROS.len())?)?;
+            self.map.write_slice(&ZEROS, self.checked(PageIndex(page), PAGE)?)?;
         }
         Ok(())
     }
@@ -305,7 +309,7 @@ struct Part {
 
 impl Part {
     fn bytes(self) -> usize {
-        usize::try_from(self.count * PAGE_SIZE).unwrap_or(usize::MAX)
+        size(self.count * PAGE_SIZE)
     }
 
     fn end(self) -> PageIndex {
@@ -341,6 +345,11 @@ fn laid_out(size: Bytes) -> Result<(Vec<Range<u64>>, MemoryLayout), MemoryError>
         ranges.iter().map(|range| range.start / PAGE_SIZE..range.end / PAGE_SIZE).collect(),
     )?;
     Ok((ranges, layout))
+}
+
+/// Bytes of a guest's memory, which the processor can count.
+fn size(bytes: u64) -> usize {
+    usize::try_from(bytes).unwrap_or(usize::MAX)
 }
 
 fn signed(value: u64) -> Result<i64, MemoryError> {
@@ -453,16 +462,18 @@ impl GuestMemory for GuestRam {
     /// Punches a hole into the memfd: pages that were never written are not even touched, others are given back. A huge page that is
     /// not zeros as a whole is kept.
     fn zero_pages(&self, first: PageIndex, count: u64) -> Result<(), MachineError> {
-        self.checked(first, usize::try_from(count * PAGE_SIZE).unwrap_or(usize::MAX))?;
+        self.checked(first, size(count * PAGE_SIZE))?;
         if self.is_pooled {
             return Ok(self.zero_written(first, count)?);
         }
         let mut from = first;
         for part in parts(first, count) {
-            if self.stays_huge(part) {
+            if !part.is_whole() && self.is_huge(part.first) {
                 self.punch_up_to(from, part.first)?;
                 self.zero_written(part.first, part.count)?;
                 from = part.end();
+            } else if part.is_whole() {
+                self.is_not_huge(part.first);
             }
         }
         Ok(self.punch_up_to(from, first.offset(count))?)

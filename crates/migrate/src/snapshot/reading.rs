@@ -56,7 +56,9 @@ impl Reading<'_> {
     fn greeting(&mut self) -> Result<(), SnapshotError> {
         let message = match self.decoder.read(&mut self.from) {
             Ok(message) => message,
-            Err(WireError::Magic) => return Err(SnapshotError::NoSnapshot(self.path.to_owned())),
+            Err(WireError::Magic | WireError::WantsTls) => {
+                return Err(SnapshotError::NoSnapshot(self.path.to_owned()));
+            }
             Err(error) => return Err(failed(self.path, error)),
         };
         let Message::Hello(hello) = message else {

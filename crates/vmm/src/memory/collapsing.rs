@@ -82,17 +82,17 @@ impl Collapsing {
         // SAFETY: the caller's promise. What the call changes is which pages of the host have the content, and that there are pages
         // where there were none, which are zeros.
         let result = unsafe { libc::madvise(host.cast(), HUGE_PAGE, libc::MADV_COLLAPSE) };
-        let error = (result != 0).then(io::Error::last_os_error);
-        let took = processor_time().saturating_sub(began).as_secs_f64() / PAGES as f64;
-        let Some(error) = error else {
-            self.costs().huge_took(took);
+        if result == 0 {
+            let took = processor_time().saturating_sub(began);
+            self.costs().huge_took(took.as_secs_f64() / PAGES as f64);
             if let Some(huge) = self.place(region, offset) {
                 huge.store(true, Ordering::Release);
             }
             return true;
-        };
+        }
+        let error = io::Error::last_os_error();
         match error.raw_os_error() {
-            // There are none now. To look for one has taken its time, too.
+            // There are none now, which is dearer than anything.
             Some(libc::ENOMEM | libc::EAGAIN | libc::EBUSY) => {
                 self.costs().huge_took(f64::INFINITY)
             }

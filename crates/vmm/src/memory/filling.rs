@@ -13,11 +13,11 @@ use landfall_converge::PAGE_SIZE;
 use landfall_migrate::machine::PageIndex;
 use vm_memory::bitmap::Bitmap as _;
 use vm_memory::mmap::MmapRegion;
-use vm_memory::{GuestAddress, GuestMemoryBackend as _, GuestMemoryRegion as _};
+use vm_memory::{GuestAddress, GuestMemoryBackend as _};
 
 use super::collapsing::{Collapsing, processor_time};
 use super::mapping::HUGE_PAGE;
-use super::{GuestRam, MemoryError, OwnWrites, Part, ZEROS, huge_pages};
+use super::{GuestRam, MemoryError, OwnWrites, PAGE, huge_pages};
 
 /// Fewer pages than these are copied sooner than two calls are made.
 const FEWEST: u64 = 16;
@@ -65,9 +65,7 @@ impl GuestRam {
         if count < FEWEST || !self.filling.in_steps.load(Ordering::Relaxed) {
             return Ok(false);
         }
-        let Some((number, region)) = self.region_of(first) else { return Ok(false) };
-        let inside = usize::try_from(first.address() - region.start_addr().0).unwrap_or(usize::MAX);
-        let region: &MmapRegion<OwnWrites> = region;
+        let Some((number, region, inside)) = self.place_of(first) else { return Ok(false) };
         if self.filling.collapsing.is_huge(number, inside)
             || region.bitmap().has_any(inside, data.len())
             || self.becomes_huge(number, region, inside, first, data)?
@@ -111,7 +109,7 @@ impl GuestRam {
             return Ok(false);
         }
         // Where there is nothing at all the kernel makes none. Written to the file, as what is mapped would have to be unmapped.
-        if !self.write_to_file(first, &data[..ZEROS.len()])? {
+        if !self.write_to_file(first, &data[..PAGE])? {
             return Ok(false);
         }
         // SAFETY: `begin` is inside the region, and so is a huge page from there on; it stays mapped for as long as `self` lives.
@@ -134,27 +132,17 @@ impl GuestRam {
         }
     }
 
-    /// Whether the pages of `part` lie in a huge page of which others are to stay.
-    pub(super) fn stays_huge(&self, part: Part) -> bool {
-        let Some((number, region)) = self.region_of(part.first) else { return false };
-        let inside = usize::try_from(part.first.address() - region.start_addr().0);
-        let inside = inside.unwrap_or(usize::MAX);
-        let is_huge = self.filling.collapsing.is_huge(number, inside);
-        if is_huge && part.is_whole() {
-            self.filling.collapsing.forget(number, inside);
-        }
-        is_huge && !part.is_whole()
+    /// Whether the page was made part of a huge one.
+    pub(super) fn is_huge(&self, page: PageIndex) -> bool {
+        let place = self.place_of(page);
+        place.is_some_and(|(number, _, inside)| self.filling.collapsing.is_huge(number, inside))
     }
 
-    fn region_of(
-        &self,
-        page: PageIndex,
-    ) -> Option<(usize, &vm_memory::GuestRegionMmap<OwnWrites>)> {
-        let address = GuestAddress(page.address());
-        let holds = |region: &vm_memory::GuestRegionMmap<OwnWrites>| {
-            (region.start_addr()..=region.last_addr()).contains(&address)
-        };
-        self.map.iter().enumerate().find(|(_, region)| holds(region))
+    /// The huge page around it is given back, if there is one.
+    pub(super) fn is_not_huge(&self, page: PageIndex) {
+        if let Some((number, _, inside)) = self.place_of(page) {
+            self.filling.collapsing.forget(number, inside);
+        }
     }
 
     fn map_pages(&self, first: PageIndex, bytes: usize, how: Mapped) -> Result<(), MemoryError> {

@@ -6,8 +6,6 @@ use landfall_migrate::machine::GuestMemory as _;
 
 use super::*;
 
-const PAGE: usize = 4096;
-
 /// Pages that differ from each other.
 fn pages(count: usize) -> Vec<u8> {
     (0..count * PAGE)
@@ -113,7 +111,7 @@ fn what_was_filled_is_there_and_mapped_and_noted() {
     assert!(content(&ram, 0, 512).iter().all(|byte| *byte == 0));
     assert_eq!(faults_of_a_guest(&ram, 512, 512), 0, "the guest does not pay for it");
     let mut noted = 0;
-    let region: &MmapRegion<OwnWrites> = ram.region_of(PageIndex(0)).unwrap().1;
+    let (_, region, _) = ram.place_of(PageIndex(0)).unwrap();
     region.bitmap().drain(|_, bits| noted += bits.count_ones());
     assert_eq!(noted, 512);
 }

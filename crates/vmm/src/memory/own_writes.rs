@@ -2,13 +2,10 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use landfall_converge::PAGE_SIZE;
 use vm_memory::bitmap::{Bitmap, NewBitmap, RefSlice, WithBitmapSlice};
 
+use super::PAGE;
 use super::mapping::Mapping;
-
-const PAGE: usize = 4096;
-const _: () = assert!(PAGE as u64 == PAGE_SIZE);
 
 /// Pages of one region that were written, one bit each.
 ///
