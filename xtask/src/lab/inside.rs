@@ -4,6 +4,7 @@ mod boot;
 mod connection;
 mod devices;
 mod greeting;
+mod helper;
 mod holding;
 mod host;
 mod killing;

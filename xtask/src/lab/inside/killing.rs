@@ -1,8 +1,7 @@
 //! A destination that dies costs the guest nothing, in whichever phase it dies.
 
-use std::io::{BufRead, BufReader};
+use std::io::BufRead;
 use std::path::Path;
-use std::process::{Child, Stdio};
 use std::sync::mpsc::{Sender, channel};
 use std::thread;
 
@@ -11,7 +10,8 @@ use landfall_vmm::devices::{Disk, DiskChoice, DiskError};
 use serde_json::Value;
 
 use super::boot::DISK;
-use super::greeting::Mortal;
+use super::greeting::mortal;
+use super::helper::Helper;
 use super::holding::HELD;
 use super::host::{Host, LANDFALL, Process};
 use super::moving::{FAST_LINK, address, migrate, wait_for_guest, while_migrating};
@@ -67,9 +67,9 @@ pub(super) fn end_destination_without_a_word(
 ) -> Result<(), String> {
     let uri = address(process.place, to, number);
     let (_, listens_at) = uri.split_once(':').ok_or("an address without a scheme")?;
-    let destination = Mortal::at(to, listens_at).map_err(|error| host.telling(error))?;
+    let destination = mortal(to, listens_at).map_err(|error| host.telling(error))?;
     let report = migrate(process, &uri, &FAST_LINK);
-    destination.has_died().map_err(|error| host.telling(error))?;
+    destination.has_ended().map_err(|error| host.telling(error))?;
     has_failed(host, report, "connecting", |passes| passes == 0)
 }
 
@@ -118,9 +118,9 @@ pub(super) fn kill_committed(
     let destination = wait_for_guest(host, to, &uri)?;
     let (sender, news) = channel();
     // Another host has locks of its own: there somebody has the disk all along.
-    let mut elsewhere = (to != process.place).then(|| Holder::that_has_the_disk(to)).transpose()?;
+    let mut elsewhere = (to != process.place).then(|| has_the_disk(to)).transpose()?;
     // The source lets go of the disk just before it gives the guest away. Who waits for the disk then has it first.
-    let mut holder = Holder::of_the_disk(process.place, &sender)?;
+    let mut holder = waits_for_the_disk(process.place, &sender)?;
     let report = thread::scope(|scope| {
         let source = &process;
         scope.spawn(move || {
@@ -150,7 +150,7 @@ pub(super) fn kill_committed(
         _ => return Err(host.telling(format!("the migration is not in doubt\n{report:#}"))),
     }
     holder.end()?;
-    elsewhere.as_mut().map_or(Ok(()), Holder::end)?;
+    elsewhere.as_mut().map_or(Ok(()), Helper::end)?;
     let mut settle = process.place.command(LANDFALL);
     let settled = settle.arg("settle").arg(&process.qmp).arg("run").output();
     let settled = settled.map_err(|error| error.to_string())?;
@@ -169,47 +169,27 @@ enum News {
     Ended(Result<Value, String>),
 }
 
-/// A process that holds the disk of a host once nobody else has it.
-struct Holder(Child);
-
-impl Holder {
-    /// One at `place`, where the disk is free.
-    fn that_has_the_disk(place: Place) -> Result<Self, String> {
-        let (sender, news) = channel();
-        let holder = Self::of_the_disk(place, &sender)?;
-        drop(sender);
-        news.recv().map_err(|_| "the disk is not free there".to_owned())?;
-        Ok(holder)
-    }
-
-    /// One at `place`, which says when it has the disk.
-    fn of_the_disk(place: Place, news: &Sender<News>) -> Result<Self, String> {
-        let mut command = place.command("/bin/xtask");
-        command.args(["lab-inside", "hold", DISK]).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = command.spawn().map_err(|error| error.to_string())?;
-        let output = child.stdout.take().ok_or("a process without output")?;
-        let news = news.clone();
-        thread::spawn(move || {
-            for line in BufReader::new(output).lines().map_while(Result::ok) {
-                if line == HELD && news.send(News::Held).is_err() {
-                    break;
-                }
-            }
-        });
-        Ok(Self(child))
-    }
-
-    /// Lets go of the disk, or does not wait for it any more.
-    fn end(&mut self) -> Result<(), String> {
-        self.0.kill().and_then(|()| self.0.wait()).map(drop).map_err(|error| error.to_string())
-    }
+/// Who has the disk of a host that is free there, from now on.
+fn has_the_disk(place: Place) -> Result<Helper, String> {
+    let (sender, news) = channel();
+    let holder = waits_for_the_disk(place, &sender)?;
+    drop(sender);
+    news.recv().map_err(|_| "the disk is not free there".to_owned())?;
+    Ok(holder)
 }
 
-impl Drop for Holder {
-    fn drop(&mut self) {
-        // It fails only when it has ended already.
-        let _ = self.end();
-    }
+/// Who has the disk of a host once nobody else has it, and says so then.
+fn waits_for_the_disk(place: Place, news: &Sender<News>) -> Result<Helper, String> {
+    let (holder, output) = Helper::at(place, &["hold", DISK])?;
+    let news = news.clone();
+    thread::spawn(move || {
+        for line in output.lines().map_while(Result::ok) {
+            if line == HELD && news.send(News::Held).is_err() {
+                break;
+            }
+        }
+    });
+    Ok(holder)
 }
 
 fn reason(report: &Value) -> &str {
