@@ -22,8 +22,8 @@ use super::tag::{MAX_REASON_BYTES, Tag};
 use crate::machine::PageIndex;
 
 const MAGIC: [u8; 4] = *b"LNDF";
-/// How one who expects TLS begins to complain.
-const TLS_ALERT: [u8; 2] = [21, 3];
+/// How one who expects TLS begins: with a hand-shake, or by complaining that there was none.
+const TLS: [[u8; 2]; 2] = [[22, 3], [21, 3]];
 /// Bytes of a frame before its payload.
 pub const HEADER_BYTES: usize = 16;
 const CHECKED_HEADER_BYTES: usize = 12;
@@ -265,7 +265,7 @@ fn read_header(from: &mut impl Read, header: &mut [u8; HEADER_BYTES]) -> Result<
     };
     // Looked at before the rest is waited for: a few words of something else need not be as many bytes.
     let begin = &header[..first.min(MAGIC.len())];
-    if begin.starts_with(&TLS_ALERT) {
+    if TLS.iter().any(|tls| begin.starts_with(tls)) {
         return Err(WireError::WantsTls);
     }
     if !MAGIC.starts_with(begin) {

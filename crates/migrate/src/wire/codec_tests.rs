@@ -243,6 +243,7 @@ fn a_frame_of_another_protocol_or_of_a_later_version_is_refused() {
     assert!(matches!(decoded(b"GET / HTTP/1.1\r\n\r\n"), Err(WireError::Magic)));
     assert!(matches!(decoded(b"220 hello\r\n"), Err(WireError::Magic)));
     assert!(matches!(decoded(&[21, 3, 3, 0, 2, 2, 40]), Err(WireError::WantsTls)));
+    assert!(matches!(decoded(&[22, 3, 1, 2, 0, 1, 0, 1, 252, 3, 3]), Err(WireError::WantsTls)));
     assert!(matches!(decoded(b"LNDF"), Err(WireError::Io(_))));
     assert!(matches!(decoded(&frame(18, 0, &[])), Err(WireError::Tag(18))));
     assert!(matches!(decoded(&frame(0, 0, &[])), Err(WireError::Tag(0))));
