@@ -15,7 +15,7 @@ use socket2::SockRef;
 use crate::options::Uri;
 use crate::security::{Security, SecurityError};
 use crate::tls::Tls;
-use crate::wire::WireError;
+use crate::wire::{Decoder, Encoder, WireError};
 
 /// A connected stream.
 #[derive(Debug)]
@@ -106,6 +106,16 @@ impl Channel {
             Self::Tls(tls) => Self::Tls(Arc::clone(tls)),
             Self::Unix(stream) => Self::Unix(stream.try_clone()?),
         })
+    }
+
+    /// Who writes what goes over it.
+    pub(crate) fn encoder(&self) -> Encoder {
+        if let Self::Tls(_) = self { Encoder::over_tls() } else { Encoder::default() }
+    }
+
+    /// Who reads what comes over it.
+    pub(crate) fn decoder(&self) -> Decoder {
+        if let Self::Tls(_) = self { Decoder::over_tls() } else { Decoder::default() }
     }
 
     /// The socket, where descriptors can go along with what is written to it.

@@ -1,7 +1,7 @@
 //! A stream over TCP in which each side has shown who it is, and nobody else can look on.
 //!
 //! One thread reads while another writes, and neither waits for the other: the session is locked only while bytes are
-//! turned into others and the socket takes or gives what it can at once, never while it is waited for.
+//! turned into others and the socket takes what it can at once, never while it is waited for.
 
 use std::io::{self, IoSlice, Read, Write};
 use std::net::TcpStream;
@@ -11,10 +11,14 @@ use rustix::io::retry_on_intr;
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, recv, sendmsg};
 use rustls::{ClientConnection, Connection, Error, ServerConfig, ServerConnection};
 
+use crate::page_buffer::PageBuffer;
 use crate::security::Client;
 
 /// What is encrypted before it is written to the socket: little enough to be in the processor's cache still.
 const OUTGOING: usize = 64 * 1024;
+/// Pages of what is taken from the socket at once. The session by itself takes a record at a time.
+const INCOMING: usize = OUTGOING / PAGE;
+const PAGE: usize = 4096;
 
 /// A connection whose hand-shake is over.
 #[derive(Debug)]
@@ -26,15 +30,8 @@ pub(crate) struct Tls {
     writer: Mutex<Vec<u8>>,
 }
 
-/// The socket, of which nobody waits for anything.
+/// The socket, for whose room nobody waits.
 struct AtOnce<'a>(&'a TcpStream);
-
-impl Read for AtOnce<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let (count, _) = retry_on_intr(|| recv(self.0, &mut *buffer, RecvFlags::DONTWAIT))?;
-        Ok(count)
-    }
-}
 
 impl Write for AtOnce<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -52,8 +49,11 @@ impl Write for AtOnce<'_> {
     }
 }
 
-#[derive(Default)]
 struct Reader {
+    /// What came from the socket, and the session has yet to see from `seen` to `filled`.
+    records: PageBuffer,
+    seen: usize,
+    filled: usize,
     /// Content for which nobody had room, read up to `at`.
     plain: Vec<u8>,
     at: usize,
@@ -85,7 +85,7 @@ impl Tls {
         }
         // What is written is taken away at once, however much it is.
         session.set_buffer_limit(None);
-        let mut reader = Reader::default();
+        let mut reader = Reader::new();
         // Content may have come right behind the hand-shake.
         reader.take_content(&mut session, &mut [])?;
         Ok(Self {
@@ -100,16 +100,11 @@ impl Tls {
         let mut reader = lock(&self.reader);
         loop {
             let mut count = reader.give(buffer);
-            count += reader.decrypt(&self.session, &self.socket, &mut buffer[count..])?;
+            count += reader.decrypt(&self.session, &mut buffer[count..])?;
             if count > 0 || buffer.is_empty() || reader.ended {
                 return Ok(count);
             }
-            // That there is something, or that it has ended, or that this has taken too long.
-            if let Err(error) = self.socket.peek(&mut [0])
-                && error.kind() != io::ErrorKind::Interrupted
-            {
-                return Err(error);
-            }
+            reader.receive(&self.socket)?;
         }
     }
 
@@ -150,6 +145,20 @@ impl Tls {
 }
 
 impl Reader {
+    fn new() -> Self {
+        let records = PageBuffer::new(INCOMING);
+        Self { records, seen: 0, filled: 0, plain: Vec::new(), at: 0, ended: false }
+    }
+
+    /// Waits until something comes, the other side ends, or this has taken too long.
+    fn receive(&mut self, socket: &TcpStream) -> io::Result<()> {
+        let records = &mut self.records[..];
+        let (count, _) = retry_on_intr(|| recv(socket, &mut *records, RecvFlags::empty()))?;
+        (self.seen, self.filled) = (0, count);
+        self.ended |= count == 0;
+        Ok(())
+    }
+
     fn give(&mut self, buffer: &mut [u8]) -> usize {
         let count = buffer.len().min(self.plain.len() - self.at);
         buffer[..count].copy_from_slice(&self.plain[self.at..self.at + count]);
@@ -161,23 +170,14 @@ impl Reader {
         count
     }
 
-    /// Turns what `socket` has at once into its content until `buffer` is full, and gives how much of it is; the session keeps the
+    /// Turns what came into its content until `buffer` is full, and gives how much of it is; the session keeps the
     /// beginning of a record that has not come whole.
-    fn decrypt(
-        &mut self,
-        session: &Mutex<Connection>,
-        socket: &TcpStream,
-        buffer: &mut [u8],
-    ) -> io::Result<usize> {
+    fn decrypt(&mut self, session: &Mutex<Connection>, buffer: &mut [u8]) -> io::Result<usize> {
         let mut count = 0;
-        while count < buffer.len() && !self.ended {
+        while count < buffer.len() && self.seen < self.filled && !self.ended {
             let mut session = lock(session);
-            match session.read_tls(&mut AtOnce(socket)) {
-                Ok(0) => self.ended = true,
-                Ok(_) => count += self.take_content(&mut session, &mut buffer[count..])?,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) => return Err(error),
-            }
+            self.seen += session.read_tls(&mut &self.records[self.seen..self.filled])?;
+            count += self.take_content(&mut session, &mut buffer[count..])?;
         }
         Ok(count)
     }

@@ -10,11 +10,11 @@ const MOST_CONTENT: usize = 2 << 20;
 
 fuzz_target!(|input: &[u8]| {
     let Some((kind, bytes)) = input.split_first() else { return };
-    if kind % 4 == 0 {
-        decode_all(bytes);
-    } else {
+    match kind % 4 {
+        0 => decode_all(bytes, Decoder::default),
         // With a right checksum, or no random bytes would ever get past it.
-        decode_all(&framed(bytes));
+        1 => decode_all(&framed(bytes), Decoder::over_tls),
+        _ => decode_all(&framed(bytes), Decoder::default),
     }
 });
 
@@ -27,7 +27,7 @@ fn framed(mut bytes: &[u8]) -> Vec<u8> {
         let (content, after) = rest.split_at(announced.min(rest.len()));
         // Few kinds are known, and few flags; most of the time one of them should come.
         let kind = u16::from_le_bytes([*tag_low % 19, 0]);
-        let flags = if *tag_high == 255 { 1_u16 } else { 0 };
+        let flags = if *tag_high >= 250 { u16::from(*tag_high) - 250 } else { 0 };
         // Every so often a whole page or two, which a fuzzer would not find by itself.
         let mut content = content.to_vec();
         if *tag_high % 8 == 1 {
@@ -40,7 +40,10 @@ fn framed(mut bytes: &[u8]) -> Vec<u8> {
         stream.extend(u32::try_from(content.len()).unwrap_or(u32::MAX).to_le_bytes());
         let mut checksum = crc32fast::Hasher::new();
         checksum.update(&stream[start..]);
-        checksum.update(&content);
+        // With the first flag it is over the header alone.
+        if flags != 1 {
+            checksum.update(&content);
+        }
         stream.extend(checksum.finalize().to_le_bytes());
         stream.extend(content);
         bytes = after;
@@ -48,8 +51,8 @@ fn framed(mut bytes: &[u8]) -> Vec<u8> {
     stream
 }
 
-fn decode_all(bytes: &[u8]) {
-    let (mut owning, mut borrowing) = (Decoder::default(), Decoder::default());
+fn decode_all(bytes: &[u8], decoder: fn() -> Decoder) {
+    let (mut owning, mut borrowing) = (decoder(), decoder());
     let (mut rest, mut same) = (bytes, bytes);
     loop {
         let before = rest;

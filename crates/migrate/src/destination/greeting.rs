@@ -50,7 +50,7 @@ impl Greeted {
                 WireError::from(error)
             })?;
         }
-        let (mut encoder, mut decoder) = (Encoder::default(), Decoder::default());
+        let (mut encoder, mut decoder) = (stream.encoder(), stream.decoder());
         let Message::Hello(hello) = decoder.read(&mut stream)? else {
             return Err(WireError::Unexpected("something else than a greeting").into());
         };

@@ -17,8 +17,7 @@ use crate::machine::MemoryFile;
 use crate::options::{Options, Uri};
 use crate::progress::Phase;
 use crate::wire::{
-    Decoder, Encoder, Hello, MAX_CHANNELS, Message, OLDEST_VERSION, PageRun, VERSION, WireError,
-    common_version,
+    Hello, MAX_CHANNELS, Message, OLDEST_VERSION, PageRun, VERSION, WireError, common_version,
 };
 
 /// The first phase.
@@ -161,9 +160,10 @@ fn further_channel(options: &Options, hello: Hello) -> Result<Channel, ConnectEr
     let timeout = options.peer_timeout;
     let mut channel = Channel::connect(&options.uri, &options.security, timeout)?;
     channel.set_timeouts(Some(timeout), Some(timeout))?;
-    Encoder::default()
+    let (mut encoder, mut decoder) = (channel.encoder(), channel.decoder());
+    encoder
         .write(&mut channel, &Message::Hello(hello))
-        .and_then(|_| match Decoder::default().read(&mut channel)? {
+        .and_then(|_| match decoder.read(&mut channel)? {
             Message::Welcome(_) => Ok(channel),
             _ => Err(WireError::Unexpected("something else than a welcome")),
         })
@@ -196,7 +196,7 @@ fn add_sender(run: &mut Run<'_>, stream: Channel, number: u16) -> Result<(), End
         heat: run.heat.clone(),
         bucket: run.bucket.clone(),
         counters: run.counters.clone(),
-        encoder: Encoder::default(),
+        encoder: stream.encoder(),
         encodings: Encodings::new(run.options.encoding, run.options.max_bandwidth),
     };
     let (commands, received): (_, Receiver<Command>) = channel();
@@ -212,7 +212,7 @@ fn add_sender(run: &mut Run<'_>, stream: Channel, number: u16) -> Result<(), End
 }
 
 fn read_answers(mut from: Channel, post: impl Fn(Event) -> bool) {
-    let mut decoder = Decoder::default();
+    let mut decoder = from.decoder();
     loop {
         let event = match decoder.read(&mut from) {
             Ok(message) => Event::Peer(message),

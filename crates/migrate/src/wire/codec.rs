@@ -3,12 +3,12 @@
 //! ```text
 //!  0        4     6     8         12         16
 //!  ┌────────┬─────┬─────┬─────────┬──────────┬─────────────┐
-//!  │ "LNDF" │ tag │  0  │ length  │ checksum │ payload …   │   little-endian
+//!  │ "LNDF" │ tag │flags│ length  │ checksum │ payload …   │   little-endian
 //!  └────────┴─────┴─────┴─────────┴──────────┴─────────────┘
 //! ```
 //!
 //! The checksum is CRC-32 over bytes 0 to 12 and the payload. Nothing of a frame is used before it was verified, so that
-//! corrupted bytes never reach guest memory.
+//! corrupted bytes never reach guest memory. Over TLS, which sees to that by itself, pages are left out of it, and a flag says so.
 
 use std::io::{self, IoSlice, Read, Write};
 use std::time::Duration;
@@ -27,6 +27,8 @@ const TLS: [[u8; 2]; 2] = [[22, 3], [21, 3]];
 /// Bytes of a frame before its payload.
 pub const HEADER_BYTES: usize = 16;
 const CHECKED_HEADER_BYTES: usize = 12;
+/// The flag of a frame whose checksum is over its header alone.
+const HEADER_ONLY: u16 = 1;
 /// Room that is made at once for a payload. A frame of pages fits, so that only long states come in steps.
 const ROOM_STEP: usize = 1 << 20;
 
@@ -89,9 +91,16 @@ impl From<io::Error> for WireError {
 #[derive(Debug, Default)]
 pub struct Encoder {
     payload: Vec<u8>,
+    is_over_tls: bool,
 }
 
 impl Encoder {
+    /// For a channel over TLS, where nothing can be changed unnoticed: pages go without a checksum of their own.
+    #[must_use]
+    pub fn over_tls() -> Self {
+        Self { is_over_tls: true, ..Self::default() }
+    }
+
     /// Writes one message; gives the bytes that it took.
     ///
     /// # Errors
@@ -99,7 +108,7 @@ impl Encoder {
     pub fn write(&mut self, to: &mut impl Write, message: &Message) -> Result<u64, WireError> {
         self.payload.clear();
         put_payload(&mut self.payload, message);
-        write_frame(to, message.tag(), &[&self.payload])
+        write_frame(to, message.tag(), Checked::Whole, &[&self.payload])
     }
 
     /// Writes `data`, whole pages from `first` on, without copying them.
@@ -112,7 +121,7 @@ impl Encoder {
         first: PageIndex,
         data: &[u8],
     ) -> Result<u64, WireError> {
-        write_frame(to, Tag::Pages, &[&first.0.to_le_bytes(), data])
+        write_frame(to, Tag::Pages, self.pages_checked(), &[&first.0.to_le_bytes(), data])
     }
 
     /// Writes what was made of the pages of `run`, without copying it.
@@ -126,11 +135,47 @@ impl Encoder {
         encoding: Encoding,
         data: &[u8],
     ) -> Result<u64, WireError> {
-        write_frame(to, Tag::EncodedPages, &[&encoded_header(run, encoding), data])
+        let header = encoded_header(run, encoding);
+        write_frame(to, Tag::EncodedPages, self.pages_checked(), &[&header, data])
+    }
+
+    fn pages_checked(&self) -> Checked {
+        if self.is_over_tls { Checked::Header } else { Checked::Whole }
     }
 }
 
-fn write_frame(to: &mut impl Write, tag: Tag, parts: &[&[u8]]) -> Result<u64, WireError> {
+/// What the checksum of a frame is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Checked {
+    Whole,
+    Header,
+}
+
+impl Checked {
+    fn flags(self) -> u16 {
+        match self {
+            Self::Whole => 0,
+            Self::Header => HEADER_ONLY,
+        }
+    }
+
+    /// That of a frame that begins with `header` and has `payload` in parts.
+    fn checksum<'a>(self, header: &[u8], payload: impl IntoIterator<Item = &'a [u8]>) -> [u8; 4] {
+        let mut checksum = crc32fast::Hasher::new();
+        checksum.update(&header[..CHECKED_HEADER_BYTES]);
+        if self == Self::Whole {
+            payload.into_iter().for_each(|part| checksum.update(part));
+        }
+        checksum.finalize().to_le_bytes()
+    }
+}
+
+fn write_frame(
+    to: &mut impl Write,
+    tag: Tag,
+    checked: Checked,
+    parts: &[&[u8]],
+) -> Result<u64, WireError> {
     let length: usize = parts.iter().map(|part| part.len()).sum();
     let limit = tag.max_payload();
     let length = u32::try_from(length).unwrap_or(u32::MAX);
@@ -140,13 +185,10 @@ fn write_frame(to: &mut impl Write, tag: Tag, parts: &[&[u8]]) -> Result<u64, Wi
     let mut header = [0; HEADER_BYTES];
     header[..4].copy_from_slice(&MAGIC);
     header[4..6].copy_from_slice(&tag.number().to_le_bytes());
+    header[6..8].copy_from_slice(&checked.flags().to_le_bytes());
     header[8..12].copy_from_slice(&length.to_le_bytes());
-    let mut checksum = crc32fast::Hasher::new();
-    checksum.update(&header[..CHECKED_HEADER_BYTES]);
-    for part in parts {
-        checksum.update(part);
-    }
-    header[CHECKED_HEADER_BYTES..].copy_from_slice(&checksum.finalize().to_le_bytes());
+    let checksum = checked.checksum(&header, parts.iter().copied());
+    header[CHECKED_HEADER_BYTES..].copy_from_slice(&checksum);
     let mut slices = vec![IoSlice::new(&header)];
     slices.extend(parts.iter().map(|part| IoSlice::new(part)));
     write_all_vectored(to, &mut slices)?;
@@ -170,6 +212,7 @@ fn write_all_vectored(to: &mut impl Write, mut slices: &mut [IoSlice<'_>]) -> io
 #[derive(Debug, Default)]
 pub struct Decoder {
     buffer: Vec<u8>,
+    is_over_tls: bool,
 }
 
 /// A message as it was read: pages stay in the decoder's buffer.
@@ -196,6 +239,12 @@ pub enum Received<'a> {
 }
 
 impl Decoder {
+    /// For a channel over TLS, where pages may come without a checksum of their own.
+    #[must_use]
+    pub fn over_tls() -> Self {
+        Self { is_over_tls: true, ..Self::default() }
+    }
+
     /// Reads one message.
     ///
     /// # Errors
@@ -221,11 +270,8 @@ impl Decoder {
             return Err(WireError::Magic);
         }
         let number = u16::from_le_bytes([header[4], header[5]]);
-        // A later version may give them a meaning that must not be passed over.
-        if header[6..8] != [0, 0] {
-            return Err(WireError::Malformed("flags that this version does not know"));
-        }
         let tag = Tag::from_number(number).ok_or(WireError::Tag(number))?;
+        let checked = self.checked(tag, u16::from_le_bytes([header[6], header[7]]))?;
         let length = u32::from_le_bytes([header[8], header[9], header[10], header[11]]);
         let limit = tag.max_payload();
         if length > limit {
@@ -243,13 +289,24 @@ impl Decoder {
             read = end;
         }
         let payload = &self.buffer[..length];
-        let mut checksum = crc32fast::Hasher::new();
-        checksum.update(&header[..CHECKED_HEADER_BYTES]);
-        checksum.update(payload);
-        if checksum.finalize().to_le_bytes() != header[CHECKED_HEADER_BYTES..] {
+        if checked.checksum(&header, [payload]) != header[CHECKED_HEADER_BYTES..] {
             return Err(WireError::Checksum);
         }
         parse(tag, payload)
+    }
+
+    fn checked(&self, tag: Tag, flags: u16) -> Result<Checked, WireError> {
+        match (tag, flags) {
+            (_, 0) => Ok(Checked::Whole),
+            (Tag::Pages | Tag::EncodedPages, HEADER_ONLY) if self.is_over_tls => {
+                Ok(Checked::Header)
+            }
+            (_, HEADER_ONLY) => {
+                Err(WireError::Malformed("a message without the checksum that it needs"))
+            }
+            // A later version may give them a meaning that must not be passed over.
+            _ => Err(WireError::Malformed("flags that this version does not know")),
+        }
     }
 }
 

@@ -18,6 +18,20 @@ fn decoded(bytes: &[u8]) -> Result<Message, WireError> {
     Decoder::default().read(&mut &bytes[..])
 }
 
+/// Pages as they go over TLS.
+fn over_tls(message: &Message) -> Vec<u8> {
+    let (mut bytes, mut encoder) = (Vec::new(), Encoder::over_tls());
+    let written = match message {
+        Message::Pages { first, data } => encoder.write_pages(&mut bytes, *first, data),
+        Message::EncodedPages { run, encoding, data } => {
+            encoder.write_encoded(&mut bytes, *run, *encoding, data)
+        }
+        _ => unreachable!("no pages"),
+    };
+    assert_eq!(written.unwrap(), bytes.len() as u64, "what was written is what was counted");
+    bytes
+}
+
 /// A frame with a right checksum around anything.
 fn frame(tag: u16, flags: u16, payload: &[u8]) -> Vec<u8> {
     let mut bytes = MAGIC.to_vec();
@@ -152,6 +166,22 @@ proptest! {
     }
 
     #[test]
+    fn over_tls_pages_go_without_a_checksum_which_nobody_else_takes(
+        message in prop_oneof![pages(), encoded_pages()],
+        at in any::<prop::sample::Index>(),
+    ) {
+        let bytes = over_tls(&message);
+        let read = |bytes: &[u8]| Decoder::over_tls().read(&mut &bytes[..]);
+        prop_assert_eq!(read(&bytes).unwrap(), message.clone());
+        prop_assert_eq!(read(&encoded(&message)).unwrap(), message, "with one they are as good");
+        prop_assert!(matches!(decoded(&bytes), Err(WireError::Malformed(_))));
+        let mut changed = bytes;
+        let bit = at.index(HEADER_BYTES * 8);
+        changed[bit / 8] ^= 1 << (bit % 8);
+        prop_assert!(read(&changed).is_err(), "bit {} of byte {}", bit % 8, bit / 8);
+    }
+
+    #[test]
     fn pages_are_written_alike_from_guest_memory_and_from_a_message(message in pages()) {
         let Message::Pages { first, data } = &message else { unreachable!() };
         let mut bytes = Vec::new();
@@ -249,6 +279,21 @@ fn a_frame_of_another_protocol_or_of_a_later_version_is_refused() {
     assert!(matches!(decoded(&frame(0, 0, &[])), Err(WireError::Tag(0))));
     assert!(matches!(decoded(&frame(4, 1, &[])), Err(WireError::Malformed(_))));
     assert_eq!(decoded(&frame(4, 0, &[])).unwrap(), Message::Accepted);
+}
+
+#[test]
+fn over_tls_only_pages_go_without_a_checksum() {
+    for tag in (0..=u16::MAX).filter_map(Tag::from_number) {
+        let is_pages = matches!(tag, Tag::Pages | Tag::EncodedPages);
+        let mut bytes = frame(tag.number(), HEADER_ONLY, &[]);
+        bytes[8..12].copy_from_slice(&64_u32.to_le_bytes());
+        let checksum = Checked::Header.checksum(&bytes, []);
+        bytes[CHECKED_HEADER_BYTES..HEADER_BYTES].copy_from_slice(&checksum);
+        // Its payload would be missed, if anybody came as far as that.
+        let error = Decoder::over_tls().read(&mut &bytes[..]).unwrap_err();
+        assert_eq!(matches!(error, WireError::Io(_)), is_pages, "{tag:?}: {error:?}");
+        assert_eq!(matches!(error, WireError::Malformed(_)), !is_pages, "{tag:?}: {error:?}");
+    }
 }
 
 #[test]

@@ -1,15 +1,16 @@
-//! The limits: who only writes the same bytes over the same kind of socket, and looks at none of them at the other end; and who reads
-//! them into memory that nobody has touched, as a guest's is where it arrives.
+//! The limits: who only writes the same bytes over the same kind of socket, and looks at none of them at the other end; and who keeps
+//! them there, in memory that nobody has touched, as a guest's is where it arrives.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::thread;
 
-use landfall_converge::{Bytes, PAGE_SIZE};
+use landfall_converge::PAGE_SIZE;
 use landfall_identity::{Identity, name_in};
 use landfall_migrate::machine::GuestMemory;
 use landfall_vmm::memory::GuestRam;
 use rustls::{ClientConnection, ServerConnection, StreamOwned};
+use vm_memory::mmap::MmapRegion;
 use vm_memory::{GuestAddress, GuestMemoryBackend as _};
 
 use crate::engine::identity;
@@ -44,13 +45,25 @@ fn read_all(from: &mut impl Read, bytes: u64) {
     }
 }
 
-/// Reads all of `memory`.
-fn fill(memory: &GuestRam, from: &mut impl Read) {
-    for piece in pieces(memory) {
-        let piece = memory.map().get_host_address(piece).unwrap();
-        // SAFETY: a piece lies within one region of the memory, which is borrowed meanwhile and which nobody else touches.
-        let piece = unsafe { std::slice::from_raw_parts_mut(piece, PIECE) };
-        from.read_exact(piece).unwrap();
+/// Memory that was never touched, in huge pages: nothing is had sooner.
+struct Untouched(MmapRegion<()>);
+
+impl Untouched {
+    fn new(bytes: usize) -> Self {
+        let region = MmapRegion::new(bytes).unwrap();
+        // SAFETY: the mapping is `region`'s, as long as it says. What the call changes is which pages the kernel takes for it.
+        let result = unsafe { libc::madvise(region.as_ptr().cast(), bytes, libc::MADV_HUGEPAGE) };
+        assert_eq!(result, 0, "{}", std::io::Error::last_os_error());
+        Self(region)
+    }
+
+    /// Reads all of it.
+    fn fill(&mut self, from: &mut impl Read) {
+        // SAFETY: the mapping is this one's alone, and as long as it says.
+        let all = unsafe { std::slice::from_raw_parts_mut(self.0.as_ptr(), self.0.size()) };
+        for piece in all.chunks_mut(PIECE) {
+            from.read_exact(piece).unwrap();
+        }
     }
 }
 
@@ -72,23 +85,27 @@ pub(crate) fn plain(source: &Source, channels: usize) -> Measured {
 }
 
 /// Over `channels` connections, each into memory of its own that was never touched.
-pub(crate) fn fresh(source: &Source, channels: usize) -> Measured {
-    let pieces = pieces(&source.memory);
-    let parts = pieces.chunks(pieces.len().div_ceil(channels));
-    let memory_for = |part: &[GuestAddress]| GuestRam::new(Bytes(part.len() as u64 * PIECE as u64));
-    // The memory outlives what is measured: who has just got a guest does not give its memory back.
-    let parts: Vec<_> = parts.map(|part| (part, memory_for(part).unwrap())).collect();
+pub(crate) fn kept(source: &Source, channels: usize) -> Measured {
+    let mut parts = kept_parts(source, channels);
     measure(|| {
         thread::scope(|scope| {
-            for (part, memory) in &parts {
+            for (part, memory) in &mut parts {
                 let listener = TcpListener::bind("127.0.0.1:0").unwrap();
                 let mut to = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-                scope.spawn(move || fill(memory, &mut listener.accept().unwrap().0));
+                scope.spawn(move || memory.fill(&mut listener.accept().unwrap().0));
                 scope.spawn(move || write_all(&mut to, &source.memory, part));
             }
         });
         source.memory.size().0
     })
+}
+
+/// What goes over each of `channels` connections, and where it is kept. That outlives what is measured: who has just got a guest does
+/// not give its memory back.
+fn kept_parts(source: &Source, channels: usize) -> Vec<(Vec<GuestAddress>, Untouched)> {
+    let pieces = pieces(&source.memory);
+    let parts = pieces.chunks(pieces.len().div_ceil(channels));
+    parts.map(|part| (part.to_vec(), Untouched::new(part.len() * PIECE))).collect()
 }
 
 /// Over `channels` connections of TLS.
@@ -109,13 +126,19 @@ pub(crate) fn tls(source: &Source, channels: usize) -> Measured {
     })
 }
 
-/// Over one connection of TLS, into memory that was never touched.
-pub(crate) fn fresh_tls(source: &Source) -> Measured {
+/// Over `channels` connections of TLS, each into memory of its own that was never touched.
+pub(crate) fn kept_tls(source: &Source, channels: usize) -> Measured {
     let (_folder, identity) = identity();
-    let memory = GuestRam::new(source.memory.size()).unwrap();
-    let pieces = pieces(&source.memory);
+    let mut parts = kept_parts(source, channels);
     measure(|| {
-        encrypted(&source.memory, &pieces, &identity, |from| fill(&memory, from));
+        thread::scope(|scope| {
+            for (part, memory) in &mut parts {
+                let identity = &identity;
+                scope.spawn(move || {
+                    encrypted(&source.memory, part, identity, |from| memory.fill(from));
+                });
+            }
+        });
         source.memory.size().0
     })
 }
