@@ -5,7 +5,7 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,6 +16,9 @@ use crate::options::Uri;
 use crate::security::{Security, SecurityError};
 use crate::tls::Tls;
 use crate::wire::{Decoder, Encoder, WireError};
+
+/// Room for what the other side of a Unix socket has not read yet: a frame of pages.
+const UNIX_BUFFER: usize = 256 * 1024;
 
 /// A connected stream.
 #[derive(Debug)]
@@ -58,7 +61,7 @@ impl Channel {
         timeout: Duration,
     ) -> Result<Self, ConnectError> {
         let address = match uri {
-            Uri::Unix(path) => return Ok(UnixStream::connect(path).map(Self::Unix)?),
+            Uri::Unix(path) => return Ok(Self::connect_unix(path)?),
             Uri::Tcp(address) | Uri::Tls(address) => address,
         };
         let client = security.client(uri)?;
@@ -92,6 +95,14 @@ impl Channel {
             Self::Tcp(socket) => shake(socket).map(|tls| Self::Tls(Arc::new(tls))),
             already => Ok(already),
         }
+    }
+
+    fn connect_unix(path: &Path) -> io::Result<Self> {
+        let stream = UnixStream::connect(path)?;
+        // By itself less than a frame of pages fits in, so that each would wait for its reader. The kernel gives twice as much, or what
+        // its administrator lets anybody have.
+        SockRef::from(&stream).set_send_buffer_size(UNIX_BUFFER)?;
+        Ok(Self::Unix(stream))
     }
 
     fn tcp(stream: TcpStream) -> io::Result<Self> {
