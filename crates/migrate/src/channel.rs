@@ -53,6 +53,15 @@ pub(crate) enum ConnectError {
     Io(#[from] io::Error),
 }
 
+fn hand_shake_failed(error: io::Error) -> ConnectError {
+    match error.kind() {
+        io::ErrorKind::ConnectionReset
+        | io::ErrorKind::BrokenPipe
+        | io::ErrorKind::UnexpectedEof => SecurityError::HungUp.into(),
+        _ => ConnectError::Wire(error.into()),
+    }
+}
+
 impl Channel {
     /// Connects to a destination; gives up after `timeout`.
     pub(crate) fn connect(
@@ -77,7 +86,7 @@ impl Channel {
                     channel.set_timeouts(Some(timeout), Some(timeout))?;
                     return channel
                         .secured(|socket| Tls::connect(socket, client))
-                        .map_err(|error| ConnectError::Wire(error.into()));
+                        .map_err(hand_shake_failed);
                 }
                 Err(error) => last = error,
             }

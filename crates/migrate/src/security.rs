@@ -33,6 +33,11 @@ pub enum SecurityError {
     /// There is nothing to show.
     #[error("tls: needs an identity (--tls-identity DIRECTORY); `landfall cert node` makes one")]
     NoIdentity,
+    /// It knows nothing of TLS, or is gone.
+    #[error(
+        "the destination hung up during the hand-shake; if it does not speak TLS, give it an identity, too (--tls-identity DIRECTORY)"
+    )]
+    HungUp,
     /// The identity cannot be used.
     #[error(transparent)]
     Identity(#[from] IdentityError),

@@ -44,7 +44,7 @@ pub enum SnapshotError {
     #[error("the guest could not be saved")]
     Save(#[source] MachineError),
     /// The file cannot be read.
-    #[error("the snapshot {path} cannot be read")]
+    #[error("the snapshot {path} cannot be read; is there such a file, and may this user read it?")]
     Open {
         /// Where it is.
         path: PathBuf,

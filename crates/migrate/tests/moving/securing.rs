@@ -105,6 +105,26 @@ fn one_without_an_identity_is_turned_away_and_another_may_come() {
 }
 
 #[test]
+fn a_destination_that_does_not_speak_tls_is_told_from_one_that_broke() {
+    let lab = Lab::new();
+    let listening = Uri::Tcp("localhost:0".to_owned());
+    let destination = Waiting::secured(&listening, &Security::default(), TestHost::default());
+    let Uri::Tcp(address) = &destination.uri else { panic!("it listens over TCP") };
+    let guest = Guest::running(&Shape::busy());
+    let security = lab.host("source");
+    let options = Options { security, ..Options::to(Uri::Tls(address.clone())) };
+    let report = migrate(&guest, &options);
+    assert_eq!(report.outcome, Outcome::Failed, "{:?}", report.reason);
+    assert_told(&report, "give it an identity, too");
+    guest.assert_goes_on();
+    // It waits for another as before.
+    let guest = Guest::running(&Shape::calm());
+    let report = migrate(&guest, &Options::to(destination.uri.clone()));
+    assert_eq!(report.outcome, Outcome::Completed, "{:?}", report.reason);
+    destination.arrived().assert_goes_on();
+}
+
+#[test]
 fn one_of_another_authority_is_turned_away_and_another_may_come() {
     let (lab, elsewhere) = (Lab::new(), Lab::new());
     let destination = lab.destination("localhost");
