@@ -8,7 +8,7 @@ use std::time::Duration;
 use landfall_converge::ByteRate;
 
 use super::block::{BlockEncoder, Lz4};
-use super::trial::{Trial, Way};
+use super::trial::{Took, Trial, Way};
 use super::{PAGE, Piece};
 use crate::wire::Encoding;
 
@@ -101,7 +101,7 @@ impl Chooser {
             Some(Encoding::Delta) => return,
         };
         let is_believed = self.is_worth_it(self.link);
-        self.trial.left(way, content, made_in + time, is_believed);
+        self.trial.left(way, content, Took { made_in, left_in: time }, is_believed);
     }
 
     fn a_byte(&self) -> f64 {

@@ -12,6 +12,8 @@ use super::PAGE;
 const WINDOW: u64 = 4 << 20;
 /// What goes first is not counted: it meets buffers as the other way has left them.
 const SETTLING: u64 = 2 << 20;
+/// Content after which it is looked at what making alone took: more than a run, which may have waited for a processor.
+const GLANCE: u64 = 512 << 10;
 /// The other way is to be better by so much.
 const MARGIN: f64 = 0.9;
 /// Windows after which the other way is tried again; twice as many after each time in vain, up to the second.
@@ -34,6 +36,15 @@ impl Way {
     }
 }
 
+/// What content took.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Took {
+    /// To be made into what is sent.
+    pub(super) made_in: Duration,
+    /// To be sent, waiting included.
+    pub(super) left_in: Duration,
+}
+
 /// What was found on one channel.
 #[derive(Debug)]
 pub(super) struct Trial {
@@ -44,8 +55,9 @@ pub(super) struct Trial {
     content: u64,
     counted: u64,
     time: Duration,
-    /// What all of it took.
+    /// What all of it took, and what of that was making.
     so_far: Duration,
+    made_in: Duration,
     /// What a byte took by the best way, in ns.
     best: f64,
     windows_left: u32,
@@ -61,6 +73,7 @@ impl Trial {
             counted: 0,
             time: Duration::ZERO,
             so_far: Duration::ZERO,
+            made_in: Duration::ZERO,
             best: 0.0,
             windows_left: 0,
             patience: PATIENCE,
@@ -71,15 +84,16 @@ impl Trial {
         self.way
     }
 
-    /// Content has left by `way`, and took so much time, encoding and waiting included. Compressing is tried only where it
-    /// is believed to be worth something.
-    pub(super) fn left(&mut self, way: Way, content: u64, time: Duration, is_believed: bool) {
+    /// Content has left by `way`. Compressing is tried only where it is believed to be worth something.
+    pub(super) fn left(&mut self, way: Way, content: u64, took: Took, is_believed: bool) {
         // What gets no shorter goes as it is, whatever is being tried.
         if way != self.way {
             return;
         }
+        let time = took.made_in + took.left_in;
         self.content += content;
         self.so_far += time;
+        self.made_in += took.made_in;
         if self.content > SETTLING {
             self.counted += content;
             self.time += time;
@@ -93,9 +107,13 @@ impl Trial {
     }
 
     /// What is being tried has taken longer than the best way takes for all that it was to do, even if as much was in
-    /// buffers before it.
+    /// buffers before it; or making alone takes longer than the best way in all, for which nobody waits.
     fn is_hopeless(&self) -> bool {
-        self.on_trial && self.so_far.as_secs_f64() * 1e9 > 2.0 * WINDOW as f64 * self.best
+        let longer =
+            |time: Duration, content: u64| time.as_secs_f64() * 1e9 > content as f64 * self.best;
+        let is_seen = self.content >= GLANCE;
+        self.on_trial
+            && (longer(self.so_far, 2 * WINDOW) || is_seen && longer(self.made_in, self.content))
     }
 
     fn window_ended(&mut self, a_byte: f64, is_believed: bool) {
@@ -123,7 +141,7 @@ impl Trial {
     fn turn(&mut self, way: Way) {
         self.way = way;
         (self.content, self.counted) = (0, 0);
-        (self.time, self.so_far) = (Duration::ZERO, Duration::ZERO);
+        (self.time, self.so_far, self.made_in) = Default::default();
     }
 }
 

@@ -2,13 +2,18 @@ use super::*;
 
 const RUN: u64 = 64 * PAGE as u64;
 
+/// What a run takes that leaves in so many ns a byte, and is made in no time.
+fn left_in(a_byte: u64) -> Took {
+    Took { made_in: Duration::ZERO, left_in: Duration::from_nanos(a_byte * RUN) }
+}
+
 /// Sends `runs` runs, each taking as many ns a byte as its way does; gives how many were packed.
 fn send(trial: &mut Trial, runs: u32, plain: u64, packed: u64) -> u32 {
     let mut count = 0;
     for _ in 0..runs {
         let way = trial.way();
         let a_byte = if way == Way::Packed { packed } else { plain };
-        trial.left(way, RUN, Duration::from_nanos(a_byte * RUN), true);
+        trial.left(way, RUN, left_in(a_byte), true);
         count += u32::from(way == Way::Packed);
     }
     count
@@ -35,11 +40,37 @@ fn what_is_hopeless_is_given_up_at_once() {
 }
 
 #[test]
+fn what_takes_longer_to_make_than_to_send_as_it_is_needs_no_more_than_a_glance() {
+    let packed = |made: u64| {
+        let mut trial = Trial::new();
+        send(&mut trial, WINDOW_RUNS, 4, 1);
+        let made_in = Duration::from_nanos(made * RUN);
+        for runs in 0..WINDOW_RUNS {
+            if trial.way() == Way::Plain {
+                return runs;
+            }
+            let took = Took { made_in, left_in: Duration::ZERO };
+            trial.left(Way::Packed, RUN, took, true);
+        }
+        WINDOW_RUNS
+    };
+    assert_eq!(packed(3), WINDOW_RUNS, "it is faster");
+    assert_eq!(packed(5), 2);
+    // One run may have waited for a processor.
+    let mut trial = Trial::new();
+    send(&mut trial, WINDOW_RUNS, 4, 1);
+    let waited = Took { made_in: Duration::from_nanos(6 * RUN), left_in: Duration::ZERO };
+    trial.left(Way::Packed, RUN, waited, true);
+    trial.left(Way::Packed, RUN, left_in(1), true);
+    assert_eq!(trial.way(), Way::Packed);
+}
+
+#[test]
 fn what_waits_for_what_was_sent_before_it_is_not_hopeless() {
     let mut trial = Trial::new();
     send(&mut trial, WINDOW_RUNS, 8, 5);
     // As much as a window was under way.
-    trial.left(Way::Packed, RUN, Duration::from_nanos(8 * u64::from(WINDOW_RUNS) * RUN), true);
+    trial.left(Way::Packed, RUN, left_in(8 * u64::from(WINDOW_RUNS)), true);
     assert_eq!(trial.way(), Way::Packed);
     send(&mut trial, WINDOW_RUNS - 1, 8, 5);
     assert_eq!((trial.way(), trial.on_trial), (Way::Packed, false));
@@ -76,7 +107,7 @@ fn what_gets_no_shorter_says_nothing_of_packing() {
     send(&mut trial, WINDOW_RUNS, 8, 5);
     assert_eq!(trial.way(), Way::Packed);
     for _ in 0..1000 {
-        trial.left(Way::Plain, RUN, Duration::from_nanos(8 * RUN), true);
+        trial.left(Way::Plain, RUN, left_in(8), true);
     }
     assert!(trial.on_trial, "it goes on until something was packed");
 }
@@ -85,7 +116,7 @@ fn what_gets_no_shorter_says_nothing_of_packing() {
 fn what_nobody_believes_in_is_not_tried() {
     let mut trial = Trial::new();
     for _ in 0..1000 {
-        trial.left(Way::Plain, RUN, Duration::from_nanos(RUN), false);
+        trial.left(Way::Plain, RUN, left_in(1), false);
         assert_eq!(trial.way(), Way::Plain);
     }
 }
