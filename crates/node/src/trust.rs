@@ -62,5 +62,46 @@ pub(crate) fn why(error: &(dyn std::error::Error + 'static)) -> String {
         }
         cause = inner.map(|inner| inner as _).or_else(|| one.source());
     }
-    crate::machines::chain(error)
+    let is_unsent = error.downcast_ref().is_some_and(reqwest::Error::is_request);
+    let first = std::iter::successors(Some(error), |one| one.source()).last();
+    match first.filter(|_| is_unsent) {
+        // That a request was not sent, and by what, says nothing to an operator beside what the system says.
+        Some(first) => first.to_string(),
+        None => crate::machines::chain(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, BufReader};
+    use std::net::TcpListener;
+
+    use super::*;
+
+    #[test]
+    fn where_nobody_listens_the_system_says_so_and_nothing_else_is_said() {
+        let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let error = client(None).build().unwrap().get(format!("http://{gone}/")).send();
+        assert_eq!(why(&error.unwrap_err()), "Connection refused (os error 111)");
+    }
+
+    #[test]
+    fn what_answers_something_else_is_not_taken_for_nobody() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let answering = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            // A connection that is closed with something unread in it takes the answer with it.
+            let asked = BufReader::new(&stream).lines().map_while(Result::ok);
+            assert!(asked.take_while(|line| !line.is_empty()).count() > 0);
+            let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello";
+            std::io::Write::write_all(&mut stream, answer).unwrap();
+        });
+        let response = client(None).build().unwrap().get(format!("http://{address}/")).send();
+        let error = response.unwrap().json::<u64>().unwrap_err();
+        answering.join().unwrap();
+        let why = why(&error);
+        assert!(why.starts_with("error decoding response body"), "{why}");
+        assert!(why.ends_with("expected value at line 1 column 1"), "{why}");
+    }
 }
