@@ -68,10 +68,6 @@ pub(crate) fn assess(evidence: &Evidence<'_>) -> Verdict {
     if estimator.harvests < enough {
         return measured;
     }
-    if !estimator.bandwidth.is_known() {
-        return if estimator.keeps_up { keeps_up(measured) } else { measured };
-    }
-    let rates = rates(evidence, &measured);
     if evidence.limits.max_downtime <= estimator.fixed_downtime {
         return Verdict {
             state: VerdictState::CannotConverge,
@@ -83,6 +79,10 @@ pub(crate) fn assess(evidence: &Evidence<'_>) -> Verdict {
             ..measured
         };
     }
+    if !estimator.bandwidth.is_known() {
+        return if estimator.keeps_up { keeps_up(measured) } else { measured };
+    }
+    let rates = rates(evidence, &measured);
     // Held back, a guest may be near its end and still owe it to the throttle.
     let by_itself = *evidence.throttles == VcpuThrottles::Released || outlook.holds_unaided();
     if let Some(time) = outlook.unaided().filter(|_| by_itself && !evidence.hides) {

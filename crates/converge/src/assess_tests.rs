@@ -106,3 +106,44 @@ fn nothing_is_claimed_before_something_was_measured() {
     });
     assert_eq!(controller.verdict().state, VerdictState::Measuring);
 }
+
+/// What is believed of a guest whose pages leave at once, so that nobody knows what the link carries.
+fn verdict_on_one_that_the_link_keeps_up_with(limits: Limits) -> Verdict {
+    let guest = GuestShape { memory: Pages(131_072), vcpus: 1 };
+    let mut controller = Controller::new(Policy::Adaptive, limits, guest);
+    let tick = Duration::from_millis(50);
+    let pages = Pages(PAGES_PER_MB / 20);
+    for _ in 0..20 {
+        controller.step(Sample {
+            elapsed: tick,
+            pass: 2,
+            sent: pages.bytes(),
+            sent_pages: pages,
+            idle: tick - Duration::from_micros(100),
+            remaining: Pages(0),
+            fixed_downtime: Duration::from_millis(5),
+            harvest: Some(Harvest {
+                elapsed: tick,
+                guest_ran: tick,
+                dirtied: pages,
+                window: DirtyWindow { guest_ran: tick, distinct: pages },
+                ended_pass: true,
+                ..Harvest::default()
+            }),
+            ..Sample::default()
+        });
+    }
+    controller.verdict().clone()
+}
+
+#[test]
+fn one_that_the_link_keeps_up_with_does_not_arrive_all_the_same_where_a_stop_alone_takes_too_long()
+{
+    let verdict = verdict_on_one_that_the_link_keeps_up_with(Limits::default());
+    assert_eq!(verdict.state, VerdictState::Converging, "{}", verdict.text);
+    assert!(verdict.text.contains("as fast as it came"), "{}", verdict.text);
+    let limits = Limits { max_downtime: Duration::from_millis(4), ..Limits::default() };
+    let verdict = verdict_on_one_that_the_link_keeps_up_with(limits);
+    assert_eq!(verdict.state, VerdictState::CannotConverge, "{}", verdict.text);
+    assert!(verdict.text.starts_with("stopping and restarting the guest alone takes 5 ms"));
+}

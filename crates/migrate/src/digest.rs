@@ -9,6 +9,8 @@ use crate::page_buffer::PageBuffer;
 const RUN_PAGES: usize = 64;
 /// Runs read to find out how long reading all of them takes: enough to be more than noise, too few to be noticed.
 const SAMPLES: u64 = 64;
+/// Of these the middle one is none that waited for a busy processor.
+const ENOUGH: usize = 8;
 
 /// CRC-32 over every page in order and over the state.
 pub(crate) fn digest(memory: &dyn GuestMemory, state: &[u8]) -> Result<u32, MachineError> {
@@ -26,22 +28,55 @@ pub(crate) fn digest_time(memory: &dyn GuestMemory) -> Result<Duration, MachineE
     let mut samples = Vec::new();
     let step = usize::try_from(memory.layout().pages().0 / RUN_PAGES as u64 / SAMPLES)?.max(1);
     for first in runs(memory.layout()).step_by(step) {
-        let began = Instant::now();
-        let touched = digest.add(memory, first)?;
-        samples.push((touched, began.elapsed()));
+        samples.push((first, digest.timed(memory, first)?));
     }
-    Ok(mean(&samples).mul_f64(memory.layout().pages().0 as f64 / RUN_PAGES as f64))
+    let beside = beside(memory, &samples, &mut digest)?;
+    let samples: Vec<_> = samples.into_iter().map(|(_, sample)| sample).collect();
+    Ok(mean(&samples, &beside).mul_f64(memory.layout().pages().0 as f64 / RUN_PAGES as f64))
 }
 
-/// What a run takes on average: of those that were touched and of those that were not what the middle one took. Their sum would
-/// not do, for one that waited for a busy processor would count as often as the sample goes into the guest.
-fn mean(samples: &[(bool, Duration)]) -> Duration {
+/// Runs that lie behind those that were touched, where these are so few that one which waited for a busy processor would stand for all of
+/// a guest's.
+fn beside(
+    memory: &dyn GuestMemory,
+    samples: &[(PageIndex, Sample)],
+    digest: &mut Digest,
+) -> Result<Vec<Sample>, MachineError> {
+    let touched = samples.iter().filter(|(_, sample)| sample.touched);
+    if touched.clone().count() >= ENOUGH {
+        return Ok(Vec::new());
+    }
+    let mut beside = Vec::new();
+    for (first, _) in touched {
+        for further in 1..ENOUGH as u64 {
+            let run = first.offset(further * RUN_PAGES as u64);
+            if memory.layout().contains_run(run, RUN_PAGES as u64) {
+                beside.push(digest.timed(memory, run)?);
+            }
+        }
+    }
+    Ok(beside)
+}
+
+/// What reading a run took.
+#[derive(Clone, Copy, Debug)]
+struct Sample {
+    touched: bool,
+    took: Duration,
+}
+
+/// What a run takes on average, in as far as `samples` are touched: of those that were touched and of those that were not what the middle
+/// one took, those `beside` them included. Their sum would not do, for one that waited for a busy processor would count as often as the
+/// sample goes into the guest.
+fn mean(samples: &[Sample], beside: &[Sample]) -> Duration {
     let of_kind = |kind: bool| {
-        let mut times: Vec<_> =
-            samples.iter().filter(|(touched, _)| *touched == kind).map(|(_, time)| *time).collect();
+        let is_it = |sample: &&Sample| sample.touched == kind;
+        let all = samples.iter().chain(beside).filter(is_it);
+        let mut times: Vec<_> = all.map(|sample| sample.took).collect();
         times.sort_unstable();
         let middle = times.get(times.len() / 2).copied().unwrap_or_default();
-        middle.mul_f64(times.len() as f64 / samples.len().max(1) as f64)
+        let count = samples.iter().filter(is_it).count();
+        middle.mul_f64(count as f64 / samples.len().max(1) as f64)
     };
     of_kind(true) + of_kind(false)
 }
@@ -65,6 +100,17 @@ impl Digest {
         let mut zeros = crc32fast::Hasher::new();
         zeros.update(&buffer);
         Self { checksum: crc32fast::Hasher::new(), buffer, zeros }
+    }
+
+    /// Adds a run, and tells what that took.
+    fn timed(
+        &mut self,
+        memory: &dyn GuestMemory,
+        first: PageIndex,
+    ) -> Result<Sample, MachineError> {
+        let began = Instant::now();
+        let touched = self.add(memory, first)?;
+        Ok(Sample { touched, took: began.elapsed() })
     }
 
     /// Adds a run, and gives whether anybody has touched it.
@@ -131,18 +177,43 @@ mod tests {
         Duration::from_micros(microseconds)
     }
 
+    fn samples<const N: usize>(samples: [(bool, Duration); N]) -> [Sample; N] {
+        samples.map(|(touched, took)| Sample { touched, took })
+    }
+
     #[test]
     fn what_was_touched_counts_as_far_as_there_is_of_it() {
-        let mostly_untouched = [(true, us(8)), (false, us(2)), (false, us(2)), (false, us(2))];
-        assert_eq!(mean(&mostly_untouched), us(2) + us(6) / 4);
-        assert_eq!(mean(&[(true, us(8)); 5]), us(8));
-        assert_eq!(mean(&[]), Duration::ZERO);
+        let mostly_untouched =
+            samples([(true, us(8)), (false, us(2)), (false, us(2)), (false, us(2))]);
+        assert_eq!(mean(&mostly_untouched, &[]), us(2) + us(6) / 4);
+        let beside = samples([(true, us(8)), (true, us(8)), (false, us(2))]);
+        assert_eq!(mean(&mostly_untouched, &beside), us(2) + us(6) / 4);
+        assert_eq!(mean(&samples([(true, us(8)); 5]), &[]), us(8));
+        assert_eq!(mean(&[], &[]), Duration::ZERO);
     }
 
     #[test]
     fn one_that_waited_for_the_processor_does_not_count() {
-        let one_late = [(true, us(8)), (true, us(9)), (true, us(8000))];
-        assert_eq!(mean(&one_late), us(9));
+        let one_late = samples([(true, us(8)), (true, us(9)), (true, us(8000))]);
+        assert_eq!(mean(&one_late, &[]), us(9));
+        // Also where it is the only one of its kind.
+        let lone = samples([(true, us(8000)), (false, us(2)), (false, us(2)), (false, us(2))]);
+        let beside = samples([(true, us(8)), (true, us(8)), (false, us(2))]);
+        assert_eq!(mean(&lone, &beside), us(2) + us(6) / 4);
+    }
+
+    #[test]
+    fn where_little_was_touched_what_lies_beside_it_is_looked_at_too() {
+        let layout = MemoryLayout::new(vec![0..192, 256..320]).unwrap();
+        let memory = Sparse { layout, knows: true };
+        let mut digest = Digest::new();
+        let sample = |first, touched| (PageIndex(first), Sample { touched, took: Duration::ZERO });
+        // One behind it, the gap, and another range: no run that goes beyond what there is.
+        let found = beside(&memory, &[sample(64, true)], &mut digest).unwrap();
+        assert_eq!(found.iter().map(|run| run.touched).collect::<Vec<_>>(), [false, false]);
+        assert!(beside(&memory, &[sample(0, false)], &mut digest).unwrap().is_empty());
+        let many = [sample(64, true); ENOUGH];
+        assert!(beside(&memory, &many, &mut digest).unwrap().is_empty());
     }
 
     #[test]

@@ -11,7 +11,6 @@ use super::sender::{Command, Sender};
 use super::spread::Spread;
 use crate::channel::{Channel, ConnectError};
 use crate::deed::Deed;
-use crate::digest::digest_time;
 use crate::encoding::Encodings;
 use crate::machine::MemoryFile;
 use crate::options::{Options, Uri};
@@ -107,14 +106,7 @@ fn configure(run: &mut Run<'_>) -> Result<(), Ended> {
     run.expect("it was building the machine", |event| {
         matches!(event, Event::Peer(Message::Accepted)).then_some(())
     })?;
-    if run.options.verify {
-        let memory = run.machine.memory();
-        let time = digest_time(memory.as_ref())
-            .map_err(|error| Ended::Machine("read its memory", error))?;
-        // First here, then there.
-        run.costs.checks_in(time * 2);
-    }
-    Ok(())
+    if run.options.verify { run.weigh_check() } else { Ok(()) }
 }
 
 /// Connects on a thread of its own, because connecting can take long and cannot be interrupted.

@@ -15,6 +15,9 @@ const FORGOTTEN: Duration = Duration::from_millis(500);
 const MOST_DOUBLINGS: u32 = 10;
 /// A stop that takes no longer than this says that stopping costs little here, whatever those before it took.
 const QUICK: Duration = Duration::from_millis(10);
+/// What comparing both ends is believed to take is found out anew when it is older than this, if it stands in the way: it may have met a busy
+/// host, too.
+const DOUBTED: Duration = Duration::from_secs(1);
 /// What reading, sending and loading device state is taken to cost until it was measured.
 const STATE: Duration = Duration::from_millis(5);
 
@@ -25,8 +28,8 @@ pub(super) struct Costs {
     stop: Option<Stop>,
     /// How long reading the dirty log took last.
     sync: Duration,
-    /// Comparing digests; zero where they are not.
-    check: Duration,
+    /// Comparing digests, and when that was found out; nothing where they are not.
+    check: Option<(Duration, Instant)>,
     /// The quickest answer of all.
     round_trip: Option<Duration>,
     /// The last answers to the end of a walk. What lies in the buffers of a slow link arrives before it is answered.
@@ -60,7 +63,7 @@ impl Costs {
         Self {
             stop: None,
             sync: Duration::ZERO,
-            check: Duration::ZERO,
+            check: None,
             round_trip: None,
             answers: VecDeque::new(),
             asked: None,
@@ -83,8 +86,15 @@ impl Costs {
         self.sync
     }
 
-    pub(super) fn checks_in(&mut self, time: Duration) {
-        self.check = time;
+    /// Comparing both ends takes so long, as was found out now.
+    pub(super) fn checks_in(&mut self, time: Duration, now: Instant) {
+        self.check = Some((time, now));
+    }
+
+    /// Whether all together take longer than `limit`, and it is to be found out anew what comparing both ends takes.
+    pub(super) fn doubts_check(&self, limit: Duration, now: Instant) -> bool {
+        let is_old = |found: Instant| now.saturating_duration_since(found) >= DOUBTED;
+        self.check.is_some_and(|(_, found)| is_old(found)) && self.fixed_downtime(now) > limit
     }
 
     pub(super) fn answered_in(&mut self, time: Duration) {
@@ -118,7 +128,8 @@ impl Costs {
     pub(super) fn fixed_downtime(&self, now: Instant) -> Duration {
         let messages = self.round_trip.unwrap_or_default() * 2;
         let stop = self.stop.map_or(STOP, |stop| stop.another(now));
-        stop + self.sync + self.backlog() + STATE + self.check + messages
+        let check = self.check.map_or(Duration::ZERO, |(takes, _)| takes);
+        stop + self.sync + self.backlog() + STATE + check + messages
     }
 }
 

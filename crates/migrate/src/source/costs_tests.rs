@@ -57,7 +57,7 @@ fn what_was_measured_replaces_what_was_assumed() {
     let now = Instant::now();
     costs.stopped_in(ms(3), now);
     costs.synced_in(ms(2));
-    costs.checks_in(ms(70));
+    costs.checks_in(ms(70), now);
     assert_eq!(costs.fixed_downtime(now), ms(75) + STATE);
 }
 
@@ -100,4 +100,18 @@ fn a_stop_that_was_quicker_than_assumed_stays_so() {
     let now = Instant::now();
     costs.stopped_in(STOP / 2, now);
     assert_eq!(costs.fixed_downtime(now + FORGOTTEN), STOP / 2 + STATE);
+}
+
+#[test]
+fn a_check_that_is_believed_to_take_too_long_is_looked_at_again() {
+    let (mut costs, now) = (Costs::new(), Instant::now());
+    let later = now + DOUBTED;
+    assert!(!costs.doubts_check(Duration::ZERO, later), "nothing is compared");
+    costs.checks_in(ms(400), now);
+    assert!(!costs.doubts_check(ms(300), now), "it was found out just now");
+    assert!(!costs.doubts_check(ms(500), later), "it is not in the way");
+    assert!(costs.doubts_check(ms(300), later));
+    costs.checks_in(ms(20), later);
+    assert!(!costs.doubts_check(ms(300), later + DOUBTED));
+    assert_eq!(costs.fixed_downtime(later), STOP + STATE + ms(20));
 }

@@ -22,6 +22,7 @@ use crate::bucket::TokenBucket;
 use crate::channel::{Channel, ConnectError};
 use crate::control::{Control, Request};
 use crate::deed::Deed;
+use crate::digest::digest_time;
 use crate::dirty_set::{DirtySet, WindowUnion};
 use crate::heat::{Heat, Thermometer};
 use crate::machine::{DirtySink, MachineError, PageIndex, Source, VcpuThrottle};
@@ -556,6 +557,9 @@ impl<'m> Run<'m> {
     /// Measures, asks the controller, and does what it decides, but for the switchover.
     fn sample(&mut self, harvest: bool, ended_pass: bool) -> Result<Step, Ended> {
         let harvest = if harvest { Some(self.harvest(ended_pass)?) } else { None };
+        if self.costs.doubts_check(self.options.limits.max_downtime, Instant::now()) {
+            self.weigh_check()?;
+        }
         let now = Instant::now();
         let (sent, pages) = (self.counters.bytes(), self.counters.pages());
         // What left in the first pass was sent for the first time.
@@ -595,6 +599,16 @@ impl<'m> Run<'m> {
         self.recorder.point(&self.progress, bandwidth);
         let due = decision == Decision::SwitchOver && now >= self.next_attempt;
         Ok(if due { Step::SwitchOver } else { Step::Going })
+    }
+
+    /// Finds out what comparing both ends is going to take.
+    pub(super) fn weigh_check(&mut self) -> Result<(), Ended> {
+        let memory = self.machine.memory();
+        let time = digest_time(memory.as_ref())
+            .map_err(|error| Ended::Machine("read its memory", error))?;
+        // First here, then there.
+        self.costs.checks_in(time * 2, Instant::now());
+        Ok(())
     }
 
     /// How long there was nothing to send since this was asked last. Only where pages become fewer bytes: otherwise a queue
