@@ -19,6 +19,16 @@ fn eventually(browser: &Browser, condition: &str) {
     }
 }
 
+/// Presses what sends a form, and waits for the page that answers: who goes elsewhere before has pressed nothing.
+fn press(browser: &Browser, selector: &str) {
+    browser.look("return document.documentElement.dataset.before = 'asked'");
+    browser.click(selector);
+    eventually(
+        browser,
+        "document.readyState === 'complete' && !('before' in document.documentElement.dataset)",
+    );
+}
+
 #[test]
 #[ignore = "needs a browser; run by `cargo xtask test browser`"]
 fn without_javascript_a_guest_is_checked_moved_and_called_off() {
@@ -39,13 +49,17 @@ fn without_javascript_a_guest_is_checked_moved_and_called_off() {
     browser.click("[name=auto_converge]");
     browser.click("button.main");
     eventually(&browser, "/look again/.test(document.querySelector('.live')?.innerText)");
+    let began = Instant::now();
     while browser.text("[data-field=verdict]").is_empty() {
+        assert!(began.elapsed() < PATIENCE, "{}", browser.text("main"));
         assert_ne!(browser.text(STATE), "failed", "{}", browser.text("main"));
         browser.click("a[href^='/migrations/']");
     }
     picture(&browser, "live-no-js");
-    browser.click("form[action$='/cancel'] button");
+    press(&browser, "form[action$='/cancel'] button");
+    let began = Instant::now();
     while browser.text(STATE) != "cancelled" {
+        assert!(began.elapsed() < PATIENCE, "{}", browser.text("main"));
         browser.open(&browser.address());
     }
     assert_eq!(hosts.vm_on(&hosts.a, "probe")["state"], "running");
