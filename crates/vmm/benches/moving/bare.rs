@@ -6,7 +6,7 @@ use std::net::{TcpListener, TcpStream};
 use std::thread;
 
 use landfall_converge::PAGE_SIZE;
-use landfall_identity::{Identity, name_in};
+use landfall_identity::name_in;
 use landfall_migrate::machine::GuestMemory;
 use landfall_vmm::memory::GuestRam;
 use rustls::{ClientConnection, ServerConnection, StreamOwned};
@@ -37,11 +37,39 @@ fn write_all(to: &mut impl Write, memory: &GuestRam, pieces: &[GuestAddress]) {
     to.flush().unwrap();
 }
 
-/// Reads what is looked at by nobody.
-fn read_all(from: &mut impl Read, bytes: u64) {
-    let mut piece = vec![0; PIECE];
-    for _ in 0..bytes / PIECE as u64 {
-        from.read_exact(&mut piece).unwrap();
+/// What becomes of what is read.
+#[derive(Clone, Copy)]
+pub(crate) enum Then {
+    /// Nobody looks at it.
+    Forgotten,
+    /// It is in memory that was never touched.
+    Kept,
+}
+
+/// Who reads so many pieces.
+enum Reader {
+    Forgets(usize),
+    Keeps(Untouched),
+}
+
+impl Reader {
+    fn of(pieces: usize, then: Then) -> Self {
+        match then {
+            Then::Forgotten => Self::Forgets(pieces),
+            Then::Kept => Self::Keeps(Untouched::new(pieces * PIECE)),
+        }
+    }
+
+    fn read_all(&mut self, from: &mut impl Read) {
+        match self {
+            Self::Forgets(pieces) => {
+                let mut piece = vec![0; PIECE];
+                for _ in 0..*pieces {
+                    from.read_exact(&mut piece).unwrap();
+                }
+            }
+            Self::Keeps(memory) => memory.fill(from),
+        }
     }
 }
 
@@ -67,103 +95,57 @@ impl Untouched {
     }
 }
 
-/// Over `channels` connections.
-pub(crate) fn plain(source: &Source, channels: usize) -> Measured {
-    let pieces = pieces(&source.memory);
-    measure(|| {
-        thread::scope(|scope| {
-            for pieces in pieces.chunks(pieces.len().div_ceil(channels)) {
-                let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-                let mut to = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-                let bytes = pieces.len() as u64 * PIECE as u64;
-                scope.spawn(move || read_all(&mut listener.accept().unwrap().0, bytes));
-                scope.spawn(move || write_all(&mut to, &source.memory, pieces));
-            }
-        });
-        source.memory.size().0
-    })
-}
-
-/// Over `channels` connections, each into memory of its own that was never touched.
-pub(crate) fn kept(source: &Source, channels: usize) -> Measured {
-    let mut parts = kept_parts(source, channels);
-    measure(|| {
-        thread::scope(|scope| {
-            for (part, memory) in &mut parts {
-                let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-                let mut to = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-                scope.spawn(move || memory.fill(&mut listener.accept().unwrap().0));
-                scope.spawn(move || write_all(&mut to, &source.memory, part));
-            }
-        });
-        source.memory.size().0
-    })
-}
-
-/// What goes over each of `channels` connections, and where it is kept. That outlives what is measured: who has just got a guest does
-/// not give its memory back.
-fn kept_parts(source: &Source, channels: usize) -> Vec<(Vec<GuestAddress>, Untouched)> {
+/// Has what goes over each of `channels` connections moved by `connection`, at the same time.
+fn over(
+    source: &Source,
+    channels: usize,
+    then: Then,
+    connection: impl Fn(&GuestRam, &[GuestAddress], &mut Reader) + Sync,
+) -> Measured {
     let pieces = pieces(&source.memory);
     let parts = pieces.chunks(pieces.len().div_ceil(channels));
-    parts.map(|part| (part.to_vec(), Untouched::new(part.len() * PIECE))).collect()
+    // What is kept outlives what is measured: who has just got a guest does not give its memory back.
+    let mut parts: Vec<_> = parts.map(|part| (part, Reader::of(part.len(), then))).collect();
+    measure(|| {
+        thread::scope(|scope| {
+            for (part, reader) in &mut parts {
+                let connection = &connection;
+                scope.spawn(move || connection(&source.memory, part, reader));
+            }
+        });
+        source.memory.size().0
+    })
+}
+
+/// Over `channels` connections.
+pub(crate) fn plain(source: &Source, channels: usize, then: Then) -> Measured {
+    over(source, channels, then, |memory, pieces, reader| {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut to = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        thread::scope(|scope| {
+            scope.spawn(|| reader.read_all(&mut listener.accept().unwrap().0));
+            scope.spawn(move || write_all(&mut to, memory, pieces));
+        });
+    })
 }
 
 /// Over `channels` connections of TLS.
-pub(crate) fn tls(source: &Source, channels: usize) -> Measured {
+pub(crate) fn tls(source: &Source, channels: usize, then: Then) -> Measured {
     let (_folder, identity) = identity();
-    let pieces = pieces(&source.memory);
-    measure(|| {
+    over(source, channels, then, |memory, pieces, reader| {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let to = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (client, server) = (identity.client_config(), identity.server_config());
         thread::scope(|scope| {
-            for pieces in pieces.chunks(pieces.len().div_ceil(channels)) {
-                let bytes = pieces.len() as u64 * PIECE as u64;
-                let identity = &identity;
-                scope.spawn(move || {
-                    encrypted(&source.memory, pieces, identity, |from| read_all(from, bytes));
-                });
-            }
+            scope.spawn(|| {
+                let session = ServerConnection::new(server).unwrap();
+                reader.read_all(&mut StreamOwned::new(session, listener.accept().unwrap().0));
+            });
+            scope.spawn(move || {
+                let session = ClientConnection::new(client, name_in("localhost").unwrap());
+                let mut to = StreamOwned::new(session.unwrap(), to);
+                write_all(&mut to, memory, pieces);
+            });
         });
-        source.memory.size().0
     })
-}
-
-/// Over `channels` connections of TLS, each into memory of its own that was never touched.
-pub(crate) fn kept_tls(source: &Source, channels: usize) -> Measured {
-    let (_folder, identity) = identity();
-    let mut parts = kept_parts(source, channels);
-    measure(|| {
-        thread::scope(|scope| {
-            for (part, memory) in &mut parts {
-                let identity = &identity;
-                scope.spawn(move || {
-                    encrypted(&source.memory, part, identity, |from| memory.fill(from));
-                });
-            }
-        });
-        source.memory.size().0
-    })
-}
-
-type Encrypted = StreamOwned<ServerConnection, TcpStream>;
-
-/// Writes these pieces of `memory` over one connection, at whose other end is who reads them.
-fn encrypted(
-    memory: &GuestRam,
-    pieces: &[GuestAddress],
-    identity: &Identity,
-    read: impl FnOnce(&mut Encrypted) + Send,
-) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let to = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-    let (client, server) = (identity.client_config(), identity.server_config());
-    thread::scope(|scope| {
-        scope.spawn(move || {
-            let session = ServerConnection::new(server).unwrap();
-            read(&mut StreamOwned::new(session, listener.accept().unwrap().0));
-        });
-        scope.spawn(move || {
-            let session = ClientConnection::new(client, name_in("localhost").unwrap());
-            let mut to = StreamOwned::new(session.unwrap(), to);
-            write_all(&mut to, memory, pieces);
-        });
-    });
 }

@@ -17,6 +17,7 @@ mod source;
 use landfall_converge::ByteRate;
 use landfall_migrate::options::EncodingChoice;
 
+use self::bare::Then::{Forgotten, Kept};
 use self::content::Content;
 use self::engine::Engine;
 use self::measured::{Measured, median};
@@ -31,50 +32,27 @@ struct Case {
 
 const PLAIN: Engine = Engine::PLAIN;
 
+/// What is measured with noise.
+const fn noise(name: &'static str, run: fn(&Source) -> Measured) -> Case {
+    Case { name, content: Content::Noise, run }
+}
+
 const CASES: &[Case] = &[
-    Case { name: "noise, bare sender", content: Content::Noise, run: |it| bare::plain(it, 1) },
-    Case { name: "noise, bare, kept", content: Content::Noise, run: |it| bare::kept(it, 1) },
-    Case { name: "noise", content: Content::Noise, run: |it| PLAIN.run(it) },
-    Case { name: "noise, bare sender, 2", content: Content::Noise, run: |it| bare::plain(it, 2) },
-    Case { name: "noise, bare, kept, 2", content: Content::Noise, run: |it| bare::kept(it, 2) },
-    Case {
-        name: "noise, 2 channels",
-        content: Content::Noise,
-        run: |it| Engine { channels: 2, ..PLAIN }.run(it),
-    },
-    Case { name: "noise, bare sender, 4", content: Content::Noise, run: |it| bare::plain(it, 4) },
-    Case { name: "noise, bare, kept, 4", content: Content::Noise, run: |it| bare::kept(it, 4) },
-    Case {
-        name: "noise, 4 channels",
-        content: Content::Noise,
-        run: |it| Engine { channels: 4, ..PLAIN }.run(it),
-    },
-    Case { name: "noise, bare sender, TLS", content: Content::Noise, run: |it| bare::tls(it, 1) },
-    Case {
-        name: "noise, bare, kept, TLS",
-        content: Content::Noise,
-        run: |it| bare::kept_tls(it, 1),
-    },
-    Case {
-        name: "noise, TLS",
-        content: Content::Noise,
-        run: |it| Engine { tls: true, ..PLAIN }.run(it),
-    },
-    Case {
-        name: "noise, bare sender, TLS, 2",
-        content: Content::Noise,
-        run: |it| bare::tls(it, 2),
-    },
-    Case {
-        name: "noise, bare, kept, TLS, 2",
-        content: Content::Noise,
-        run: |it| bare::kept_tls(it, 2),
-    },
-    Case {
-        name: "noise, TLS, 2 channels",
-        content: Content::Noise,
-        run: |it| Engine { tls: true, channels: 2, ..PLAIN }.run(it),
-    },
+    noise("noise, bare sender", |it| bare::plain(it, 1, Forgotten)),
+    noise("noise, bare, kept", |it| bare::plain(it, 1, Kept)),
+    noise("noise", |it| PLAIN.run(it)),
+    noise("noise, bare sender, 2", |it| bare::plain(it, 2, Forgotten)),
+    noise("noise, bare, kept, 2", |it| bare::plain(it, 2, Kept)),
+    noise("noise, 2 channels", |it| Engine { channels: 2, ..PLAIN }.run(it)),
+    noise("noise, bare sender, 4", |it| bare::plain(it, 4, Forgotten)),
+    noise("noise, bare, kept, 4", |it| bare::plain(it, 4, Kept)),
+    noise("noise, 4 channels", |it| Engine { channels: 4, ..PLAIN }.run(it)),
+    noise("noise, bare sender, TLS", |it| bare::tls(it, 1, Forgotten)),
+    noise("noise, bare, kept, TLS", |it| bare::tls(it, 1, Kept)),
+    noise("noise, TLS", |it| Engine { tls: true, ..PLAIN }.run(it)),
+    noise("noise, bare sender, TLS, 2", |it| bare::tls(it, 2, Forgotten)),
+    noise("noise, bare, kept, TLS, 2", |it| bare::tls(it, 2, Kept)),
+    noise("noise, TLS, 2 channels", |it| Engine { tls: true, channels: 2, ..PLAIN }.run(it)),
     Case { name: "zeros, written once", content: Content::Zeros, run: |it| PLAIN.run(it) },
     Case { name: "zeros, never touched", content: Content::Untouched, run: |it| PLAIN.run(it) },
     Case {
