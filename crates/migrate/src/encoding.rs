@@ -14,14 +14,13 @@ use landfall_converge::ByteRate;
 
 use crate::machine::PageIndex;
 use crate::options::EncodingChoice;
+use crate::page_buffer::PAGE;
 use crate::wire::{Encoding, PageRun};
 
 use self::block::{BlockEncoder, Lz4, Zstd};
 use self::chooser::Chooser;
 use self::delta::Delta;
 pub use self::unpacker::{UnpackError, Unpacker};
-
-const PAGE: usize = 4096;
 
 /// The first pages of a run that are written down alike, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

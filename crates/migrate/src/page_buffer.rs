@@ -2,7 +2,11 @@
 
 use std::ops::{Deref, DerefMut};
 
-const PAGE: usize = 4096;
+use landfall_converge::PAGE_SIZE;
+
+/// Bytes of a page.
+pub(crate) const PAGE: usize = 4096;
+const _: () = assert!(PAGE as u64 == PAGE_SIZE);
 
 /// Room that begins where a page of the processor begins, as guest memory does.
 ///

@@ -11,14 +11,13 @@ use rustix::io::retry_on_intr;
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, recv, sendmsg};
 use rustls::{ClientConnection, Connection, Error, ServerConfig, ServerConnection};
 
-use crate::page_buffer::PageBuffer;
+use crate::page_buffer::{PAGE, PageBuffer};
 use crate::security::Client;
 
 /// What is encrypted before it is written to the socket: little enough to be in the processor's cache still.
 const OUTGOING: usize = 64 * 1024;
 /// Pages of what is taken from the socket at once. The session by itself takes a record at a time.
 const INCOMING: usize = OUTGOING / PAGE;
-const PAGE: usize = 4096;
 
 /// A connection whose hand-shake is over.
 #[derive(Debug)]

@@ -5,21 +5,18 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use landfall_converge::{Bytes, PAGE_SIZE};
+use landfall_converge::Bytes;
 
 use super::SnapshotError;
 use super::new_file::NewFile;
 use crate::digest::digest;
 use crate::machine::{GuestMemory, MachineError, PageIndex, Source};
-use crate::page_buffer::PageBuffer;
+use crate::page_buffer::{PAGE, PageBuffer};
 use crate::wire::{
     Commit, Encoder, Finish, Hello, MAX_RUN_PAGES, Message, OLDEST_VERSION, PageRun, VERSION,
     WireError,
 };
 use crate::zeros::{MAX_ZERO_RUNS, is_zero, joined};
-
-const PAGE: usize = 4096;
-const _: () = assert!(PAGE as u64 == PAGE_SIZE);
 
 /// Puts the paused guest of `machine` into a new file at `path`, which nobody but its owner may read; gives its size. `runs` says
 /// whether the guest shall run when it is restored. The file has its name once all of it is on the disk, and not before.

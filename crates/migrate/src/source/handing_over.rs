@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use landfall_converge::{Bytes, PAGE_SIZE, Pages};
+use landfall_converge::{Bytes, Pages};
 
 use super::ended::Ended;
 use super::precopy::Passes;
@@ -13,14 +13,12 @@ use crate::digest::digest;
 use crate::dirty_set::DirtySet;
 use crate::machine::GuestMemory;
 use crate::options::EncodingChoice;
+use crate::page_buffer::PAGE;
 use crate::progress::Phase;
 use crate::recorder::Timing;
 use crate::report::{EventKind, Outcome, Report};
 use crate::wire::{Commit, Finish, Message};
 use crate::zeros::is_zero;
-
-const PAGE: usize = 4096;
-const _: () = assert!(PAGE as u64 == PAGE_SIZE);
 
 /// The guest is about to be stopped.
 #[derive(Debug)]

@@ -6,8 +6,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender as Post};
 use std::time::{Duration, Instant};
 
-use landfall_converge::PAGE_SIZE;
-
 use super::run::{Event, LIFE_SIGN};
 use crate::bucket::TokenBucket;
 use crate::channel::Channel;
@@ -16,13 +14,10 @@ use crate::dirty_set::DirtySet;
 use crate::encoding::Encodings;
 use crate::heat::Heat;
 use crate::machine::{GuestMemory, MachineError, PageIndex};
-use crate::page_buffer::PageBuffer;
+use crate::page_buffer::{PAGE, PageBuffer};
 use crate::report::PageCounts;
 use crate::wire::{Encoder, Encoding, MAX_RUN_PAGES, Message, PageRun, WireError};
 use crate::zeros::{MAX_ZERO_RUNS, is_zero, joined};
-
-const PAGE: usize = 4096;
-const _: () = assert!(PAGE as u64 == PAGE_SIZE);
 
 /// What the sender is to do.
 #[derive(Debug)]
