@@ -7,36 +7,42 @@ use crate::units::{Bytes, Pages};
 
 const PAGES_PER_MB: u64 = 250;
 
-/// The verdict on a guest that dirties and a link that carries so many MB of 1,024,000 bytes a second, seen for a second.
-fn verdict(policy: Policy, limits: Limits, dirties: u64, carries: u64) -> Verdict {
+/// The verdict after a second of samples, of which `sample` gives each by its number.
+fn verdict_on(policy: Policy, limits: Limits, sample: impl Fn(u32) -> Sample) -> Verdict {
     let guest = GuestShape { memory: Pages(131_072), vcpus: 1 };
     let mut controller = Controller::new(policy, limits, guest);
-    let tick = Duration::from_millis(50);
     for index in 1..=20 {
-        let dirtied = Pages(dirties * PAGES_PER_MB / 20);
-        let sent = Pages(carries * PAGES_PER_MB / 20);
-        controller.step(Sample {
-            elapsed: tick,
-            pass: 1,
-            sent: sent.bytes(),
-            sent_pages: sent,
-            remaining: Pages(100_000),
-            fixed_downtime: Duration::from_millis(5),
-            harvest: Some(Harvest {
-                elapsed: tick,
-                guest_ran: tick,
-                dirtied,
-                window: DirtyWindow {
-                    guest_ran: tick * index,
-                    distinct: Pages(dirtied.0 * u64::from(index)),
-                },
-                ended_pass: true,
-                ..Harvest::default()
-            }),
-            ..Sample::default()
-        });
+        controller.step(sample(index));
     }
     controller.verdict().clone()
+}
+
+const TICK: Duration = Duration::from_millis(50);
+
+/// The verdict on a guest that dirties and a link that carries so many MB of 1,024,000 bytes a second, seen for a second.
+fn verdict(policy: Policy, limits: Limits, dirties: u64, carries: u64) -> Verdict {
+    let dirtied = Pages(dirties * PAGES_PER_MB / 20);
+    let sent = Pages(carries * PAGES_PER_MB / 20);
+    verdict_on(policy, limits, |index| Sample {
+        elapsed: TICK,
+        pass: 1,
+        sent: sent.bytes(),
+        sent_pages: sent,
+        remaining: Pages(100_000),
+        fixed_downtime: Duration::from_millis(5),
+        harvest: Some(Harvest {
+            elapsed: TICK,
+            guest_ran: TICK,
+            dirtied,
+            window: DirtyWindow {
+                guest_ran: TICK * index,
+                distinct: Pages(dirtied.0 * u64::from(index)),
+            },
+            ended_pass: true,
+            ..Harvest::default()
+        }),
+        ..Sample::default()
+    })
 }
 
 #[test]
@@ -107,33 +113,27 @@ fn nothing_is_claimed_before_something_was_measured() {
     assert_eq!(controller.verdict().state, VerdictState::Measuring);
 }
 
-/// What is believed of a guest whose pages leave at once, so that nobody knows what the link carries.
+/// The verdict on a guest whose pages leave at once, so that nobody knows what the link carries.
 fn verdict_on_one_that_the_link_keeps_up_with(limits: Limits) -> Verdict {
-    let guest = GuestShape { memory: Pages(131_072), vcpus: 1 };
-    let mut controller = Controller::new(Policy::Adaptive, limits, guest);
-    let tick = Duration::from_millis(50);
     let pages = Pages(PAGES_PER_MB / 20);
-    for _ in 0..20 {
-        controller.step(Sample {
-            elapsed: tick,
-            pass: 2,
-            sent: pages.bytes(),
-            sent_pages: pages,
-            idle: tick - Duration::from_micros(100),
-            remaining: Pages(0),
-            fixed_downtime: Duration::from_millis(5),
-            harvest: Some(Harvest {
-                elapsed: tick,
-                guest_ran: tick,
-                dirtied: pages,
-                window: DirtyWindow { guest_ran: tick, distinct: pages },
-                ended_pass: true,
-                ..Harvest::default()
-            }),
-            ..Sample::default()
-        });
-    }
-    controller.verdict().clone()
+    verdict_on(Policy::Adaptive, limits, |_| Sample {
+        elapsed: TICK,
+        pass: 2,
+        sent: pages.bytes(),
+        sent_pages: pages,
+        idle: TICK - Duration::from_micros(100),
+        remaining: Pages(0),
+        fixed_downtime: Duration::from_millis(5),
+        harvest: Some(Harvest {
+            elapsed: TICK,
+            guest_ran: TICK,
+            dirtied: pages,
+            window: DirtyWindow { guest_ran: TICK, distinct: pages },
+            ended_pass: true,
+            ..Harvest::default()
+        }),
+        ..Sample::default()
+    })
 }
 
 #[test]

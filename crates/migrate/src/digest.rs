@@ -28,10 +28,9 @@ pub(crate) fn digest_time(memory: &dyn GuestMemory) -> Result<Duration, MachineE
     let mut samples = Vec::new();
     let step = usize::try_from(memory.layout().pages().0 / RUN_PAGES as u64 / SAMPLES)?.max(1);
     for first in runs(memory.layout()).step_by(step) {
-        samples.push((first, digest.timed(memory, first)?));
+        samples.push(digest.timed(memory, first)?);
     }
     let beside = beside(memory, &samples, &mut digest)?;
-    let samples: Vec<_> = samples.into_iter().map(|(_, sample)| sample).collect();
     Ok(mean(&samples, &beside).mul_f64(memory.layout().pages().0 as f64 / RUN_PAGES as f64))
 }
 
@@ -39,17 +38,17 @@ pub(crate) fn digest_time(memory: &dyn GuestMemory) -> Result<Duration, MachineE
 /// a guest's.
 fn beside(
     memory: &dyn GuestMemory,
-    samples: &[(PageIndex, Sample)],
+    samples: &[Sample],
     digest: &mut Digest,
 ) -> Result<Vec<Sample>, MachineError> {
-    let touched = samples.iter().filter(|(_, sample)| sample.touched);
+    let touched = samples.iter().filter(|sample| sample.touched);
     if touched.clone().count() >= ENOUGH {
         return Ok(Vec::new());
     }
     let mut beside = Vec::new();
-    for (first, _) in touched {
+    for sample in touched {
         for further in 1..ENOUGH as u64 {
-            let run = first.offset(further * RUN_PAGES as u64);
+            let run = sample.first.offset(further * RUN_PAGES as u64);
             if memory.layout().contains_run(run, RUN_PAGES as u64) {
                 beside.push(digest.timed(memory, run)?);
             }
@@ -61,6 +60,7 @@ fn beside(
 /// What reading a run took.
 #[derive(Clone, Copy, Debug)]
 struct Sample {
+    first: PageIndex,
     touched: bool,
     took: Duration,
 }
@@ -110,7 +110,7 @@ impl Digest {
     ) -> Result<Sample, MachineError> {
         let began = Instant::now();
         let touched = self.add(memory, first)?;
-        Ok(Sample { touched, took: began.elapsed() })
+        Ok(Sample { first, touched, took: began.elapsed() })
     }
 
     /// Adds a run, and gives whether anybody has touched it.
@@ -178,7 +178,7 @@ mod tests {
     }
 
     fn samples<const N: usize>(samples: [(bool, Duration); N]) -> [Sample; N] {
-        samples.map(|(touched, took)| Sample { touched, took })
+        samples.map(|(touched, took)| Sample { first: PageIndex(0), touched, took })
     }
 
     #[test]
@@ -207,7 +207,8 @@ mod tests {
         let layout = MemoryLayout::new(vec![0..192, 256..320]).unwrap();
         let memory = Sparse { layout, knows: true };
         let mut digest = Digest::new();
-        let sample = |first, touched| (PageIndex(first), Sample { touched, took: Duration::ZERO });
+        let sample =
+            |first, touched| Sample { first: PageIndex(first), touched, took: Duration::ZERO };
         // One behind it, the gap, and another range: no run that goes beyond what there is.
         let found = beside(&memory, &[sample(64, true)], &mut digest).unwrap();
         assert_eq!(found.iter().map(|run| run.touched).collect::<Vec<_>>(), [false, false]);

@@ -50,8 +50,9 @@ fn of_tls(error: &rustls::Error) -> String {
 
 /// Why a node was not reached, said once and in words of what to do where TLS was the reason.
 pub(crate) fn why(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut cause = Some(error);
+    let (mut cause, mut first) = (Some(error), error);
     while let Some(one) = cause {
+        first = one;
         if let Some(tls) = one.downcast_ref::<rustls::Error>() {
             return of_tls(tls);
         }
@@ -62,13 +63,9 @@ pub(crate) fn why(error: &(dyn std::error::Error + 'static)) -> String {
         }
         cause = inner.map(|inner| inner as _).or_else(|| one.source());
     }
+    // That a request was not sent, and by what, says nothing to an operator beside what the system says.
     let is_unsent = error.downcast_ref().is_some_and(reqwest::Error::is_request);
-    let first = std::iter::successors(Some(error), |one| one.source()).last();
-    match first.filter(|_| is_unsent) {
-        // That a request was not sent, and by what, says nothing to an operator beside what the system says.
-        Some(first) => first.to_string(),
-        None => crate::machines::chain(error),
-    }
+    if is_unsent { first.to_string() } else { crate::machines::chain(error) }
 }
 
 #[cfg(test)]
